@@ -39,7 +39,7 @@ ARKIT_INDEX: dict[str, int] = {name: index for index, name in enumerate(ARKIT_NA
 GAZE_MAX_RADIANS: float = 0.5236
 """Eyeball rotation of eyeLook* = 1: 30 degrees, the range ARKit maps to its unit interval."""
 
-MAP_DEPTH_RANGE_METRES: tuple[float, float] = (0.12, -0.20)
+MAP_DEPTH_RANGE_METRES: tuple[float, float] = (0.14, -0.10)
 """Depth maps: metres in front of (+) and behind (-) the head joint that map to 1 and 0; fixed, so depth never flickers."""
 
 DEFAULT_FPS: float = 8.0

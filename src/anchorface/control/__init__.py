@@ -1,0 +1,1 @@
+"""FaceTrack -> condition maps -> features."""

@@ -1,0 +1,1 @@
+"""The synthetic world: seeded, labelled pictures and clips of invented people."""
