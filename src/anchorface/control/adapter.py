@@ -182,7 +182,7 @@ def _make_hook(feature: torch.Tensor, weight: float):
         repeats, rest = divmod(len(hidden), len(feature))
         if rest or hidden.shape[1:] != feature.shape[1:]:
             raise ModelError(
-                f"Control adapter: a feature {list(feature.shape)} does not fit a layer {list(hidden.shape)}; "
+                f"Control adapter: feature {list(feature.shape)} does not fit layer {list(hidden.shape)}; "
                 "maps must have the picture's size, and frames must agree."
             )
         return hidden + weight * feature.to(hidden.dtype).repeat(repeats, 1, 1, 1)

@@ -1,8 +1,8 @@
 """FaceTrack -> condition maps: a registry of picture kinds drawn from the same 3D face, stable over time.
 
-All maps are in *image* coordinates with a black background and show the head only (skin, eyes, teeth, tongue): neck and
-shoulders are not tracked, so they are left to the prompt. To add a kind, write a function of a :class:`Surface` and
-register it in ``MAP_KINDS``.
+All maps are in *image* coordinates with a black background and show the head only (skin, eyes, teeth,
+tongue): neck and shoulders are not tracked, so they are left to the prompt. To add a kind, write a function
+of a :class:`Surface` and register it in ``MAP_KINDS``.
 """
 
 import functools
@@ -35,13 +35,16 @@ def map_face(face: FaceModel) -> MapFace:
     """Select the head and compute its attributes."""
     triangles = face.triangles_of("skin", "eyes", "teeth", "tongue").numpy()
     on_head = face.skinning[:, HEAD:].sum(1).numpy() > 0.5
-    on_head |= face.vertex_part.numpy() != 0  # eyes, teeth and tongue belong to the head whatever their weights
+    # Eyes, teeth and tongue belong to the head whatever their weights.
+    on_head |= face.vertex_part.numpy() != face.parts.index("skin")
     mean = face.mean.numpy()
     eyes = np.zeros_like(mean)
     for side, joint in ((1, HEAD + 2), (-1, HEAD + 3)):
         on = (face.vertex_part.numpy() == face.parts.index("eyes")) & (np.sign(mean[:, 0]) == side)
         eyes[on] = mean[on] - face.joints_mean[joint].numpy()
-    inside = np.maximum(face.masks["inside-mouth"].numpy(), face.vertex_part.numpy() == face.parts.index("tongue"))
+    inside = np.maximum(
+        face.masks["inside-mouth"].numpy(), face.vertex_part.numpy() == face.parts.index("tongue")
+    )
     return MapFace(triangles[on_head[triangles].all(1)], eyes, face.masks["lips"].numpy(), inside)
 
 
@@ -63,19 +66,19 @@ class Surface:
 
 
 def normal_map(surface: Surface) -> np.ndarray:
-    """Camera-axes normals: red = right, green = up, blue = towards the viewer, 0.5 + 0.5 n (OpenGL normal-map order)."""
+    """Camera-axes normals, 0.5 + 0.5 n: red = right, green = up, blue = towards the viewer (as in OpenGL)."""
     return 0.5 + 0.5 * surface.normals()
 
 
 def depth_map(surface: Surface) -> np.ndarray:
-    """Nearer is brighter: metres in front of the head joint, MAP_DEPTH_RANGE_METRES -> 1..0, the same for every frame."""
+    """Nearer is brighter: metres in front of the head joint, MAP_DEPTH_RANGE_METRES -> 1..0 in all frames."""
     near, far = MAP_DEPTH_RANGE_METRES
     in_front = -surface.hits.depth[surface.hits.mask] - surface.head_z
     return np.repeat(np.clip((in_front - far) / (near - far), 0.02, 1)[:, None], 3, 1)
 
 
 def shaded_map(surface: Surface) -> np.ndarray:
-    """Clay under a light at the camera; irises, lips and the inside of the mouth painted, so gaze and speech show."""
+    """Clay under a light at the camera; irises, lips and mouth painted, so that gaze and speech show."""
     face, hits = surface.face, surface.hits
     tone = 0.25 + 0.6 * np.clip(surface.normals()[:, 2], 0, 1)
     painted = np.concatenate([face.eye_direction, face.lips[:, None], face.inside[:, None]], 1)
@@ -84,22 +87,36 @@ def shaded_map(surface: Surface) -> np.ndarray:
     angle = np.arctan2(np.hypot(eye[:, 0], eye[:, 1]), eye[:, 2])
     on_eye = (eye**2).sum(1) > 1e-6
     iris = np.clip((0.44 - angle) / 0.06 + 0.5, 0, 1)
-    tone = np.where(on_eye, 1 - 0.95 * iris, tone * (1 - 0.35 * lips) * (1 - 0.55 * np.clip(inside - lips, 0, 1)))
+    tone = np.where(
+        on_eye, 1 - 0.95 * iris, tone * (1 - 0.35 * lips) * (1 - 0.55 * np.clip(inside - lips, 0, 1))
+    )
     return np.repeat(tone[:, None], 3, 1)
 
 
-MAP_KINDS: dict[str, Callable[[Surface], np.ndarray]] = {"normal": normal_map, "depth": depth_map, "shaded": shaded_map}
+MAP_KINDS: dict[str, Callable[[Surface], np.ndarray]] = {
+    "normal": normal_map,
+    "depth": depth_map,
+    "shaded": shaded_map,
+}
 
 
 def check_kinds(kinds: Sequence[str]) -> None:
     """Raise InputError when a kind is unknown or none is given."""
     unknown = [kind for kind in kinds if kind not in MAP_KINDS]
     if unknown or not kinds:
-        raise InputError(f"maps: unknown kind {unknown or '(none given)'}; choose from {', '.join(MAP_KINDS)}.")
+        raise InputError(
+            f"maps: unknown kind {unknown or '(none given)'}; choose from {', '.join(MAP_KINDS)}."
+        )
 
 
 def draw_maps(
-    vertices: np.ndarray, camera: Camera, head_z: float, kinds: Sequence[str], *, face: FaceModel | None = None, supersample: int = 2
+    vertices: np.ndarray,
+    camera: Camera,
+    head_z: float,
+    kinds: Sequence[str],
+    *,
+    face: FaceModel | None = None,
+    supersample: int = 2,
 ) -> dict[str, np.ndarray]:
     """Maps {kind: [3, H, W] float32 in 0..1} of one posed face (vertices [V, 3] in camera axes)."""
     data = map_face(face or default_face())
@@ -119,15 +136,20 @@ def draw_maps(
 def track_vertices(track: FaceTrack, face: FaceModel | None = None) -> np.ndarray:
     """Vertices [F, V, 3] of a track in camera axes."""
     with torch.no_grad():
-        tensors = (torch.from_numpy(np.array(a)) for a in (track.shape[None], track.expression, track.rotation, track.translation))
+        tensors = (
+            torch.from_numpy(np.array(a))
+            for a in (track.shape[None], track.expression, track.rotation, track.translation)
+        )
         return (face or default_face())(*tensors).numpy()
 
 
-def render_maps(track: FaceTrack, kinds: Sequence[str], width: int, height: int, *, face: FaceModel | None = None) -> ConditionMaps:
+def render_maps(
+    track: FaceTrack, kinds: Sequence[str], width: int, height: int, *, face: FaceModel | None = None
+) -> ConditionMaps:
     """Draw the named kinds for every frame of ``track`` at ``width`` x ``height`` pixels.
 
-    The track's camera is fitted into the picture without stretching: centred, cropped where the shapes differ.
-    Raises InputError for unknown kinds or sizes below 16 pixels.
+    The track's camera is fitted into the picture without stretching: centred, cropped where the shapes
+    differ. Raises InputError for unknown kinds or sizes below 16 pixels.
     """
     check_kinds(kinds)
     if min(width, height) < 16:
@@ -137,8 +159,8 @@ def render_maps(track: FaceTrack, kinds: Sequence[str], width: int, height: int,
     for start in range(0, len(track), 32):  # vertices of a long track would fill memory
         part = slice(start, start + 32)
         chunk = FaceTrack(
-            track.shape, track.expression[part], track.rotation[part], track.translation[part], track.confidence[part],
-            track.fps, track.camera,
+            track.shape, track.expression[part], track.rotation[part], track.translation[part],
+            track.confidence[part], track.fps, track.camera,
         )  # fmt: skip
         for vertices, t in zip(track_vertices(chunk, face), chunk.translation, strict=True):
             frames.append(draw_maps(vertices, camera, float(t[2]), kinds, face=face))
@@ -146,7 +168,7 @@ def render_maps(track: FaceTrack, kinds: Sequence[str], width: int, height: int,
 
 
 def fit_camera(camera: Camera, width: int, height: int) -> Camera:
-    """``camera`` scaled to cover ``width`` x ``height`` without stretching, its picture's centre kept in the centre."""
+    """``camera`` scaled to cover ``width`` x ``height`` without stretching; the centre stays the centre."""
     scale = max(width / camera.width, height / camera.height)
     cx = (camera.cx - camera.width / 2) * scale + width / 2
     cy = (camera.cy - camera.height / 2) * scale + height / 2

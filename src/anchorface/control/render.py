@@ -1,7 +1,7 @@
 """Mesh + camera -> pixels, by Embree ray casting: no GL, no display, the same picture on every machine.
 
-``cast`` finds, for the centre of every pixel, the first triangle hit; everything else (normals, depth, shading) is
-interpolation over that hit. Axes and pixel centres as in anchorface.conventions.
+``cast`` finds, for the centre of every pixel, the first triangle hit; everything else (normals, depth,
+shading) is interpolation over that hit. Axes and pixel centres as in anchorface.conventions.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,10 @@ from ..types import Camera
 
 @dataclass(frozen=True)
 class Hits:
-    """First surface seen by each pixel. ``triangle`` [H, W] int32, -1 = none; ``weights`` [H, W, 3] barycentric."""
+    """First surface seen by each pixel.
+
+    ``triangle`` [H, W] int32, -1 = none; ``weights`` [H, W, 3] barycentric.
+    """
 
     triangle: np.ndarray
     weights: np.ndarray

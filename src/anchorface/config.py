@@ -1,0 +1,281 @@
+"""What a user can ask for: one frozen dataclass per thing, read alike by command line, YAML file and Python.
+
+The tyro annotations are only names and short flags for the command line (``-o``, ``-L``, ``--anchor-index``).
+``None`` in the sampling options means "the model folder's own default", which
+:mod:`anchorface.pipeline.loading` reads from ``anchorface.json``.
+Importing this module imports neither torch nor numpy.
+"""
+
+import dataclasses
+import difflib
+import math
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+
+import tyro
+
+from .errors import InputError
+
+Sampler = Literal["ddim", "euler", "euler_a", "dpmpp_2m"]
+"""Samplers that can be asked for; euler_a is the one that adds fresh noise at every step."""
+
+SAMPLERS: tuple[str, ...] = get_args(Sampler)
+
+_Path = Annotated[Path, tyro.conf.arg(metavar="PATH")]
+_Output = Annotated[Path, tyro.conf.arg(aliases=("-o",), metavar="FILE")]
+
+
+def _require(ok: bool, name: str, expected: str, got: object) -> None:
+    if not ok:
+        raise InputError(f"{name}: expected {expected}, got {got!r}.")
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """Which networks to load."""
+
+    model: _Path | None = None
+    """Folder in diffusers layout (a personalised Stable Diffusion, say). Default: the embedded suite."""
+    lora: tuple[str, ...] = ()
+    """LoRA files (.safetensors, kohya or diffusers keys), each FILE or FILE:WEIGHT."""
+    motion_module: _Path | None = None
+    """Motion module instead of the folder's: a MotionAdapter folder or an AnimateDiff .safetensors file."""
+    device: str = "auto"
+    """auto (cuda, else mps, else cpu), or a torch device such as cuda:1."""
+    dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
+    """auto = float32 on cpu and mps, float16 on cuda."""
+
+
+@dataclass(frozen=True)
+class SamplingOptions:
+    """How pictures are drawn from noise. The same options and seed give the same picture."""
+
+    seed: int = 0
+    """Seed of the text-to-image picture; every other frame's noise derives from it."""
+    steps: int | None = None
+    """Sampling steps."""
+    cfg: float | None = None
+    """Guidance scale; 1 or less skips the unguided half (and ignores the negative prompt)."""
+    negative: str = ""
+    """What to stay away from."""
+    sampler: Sampler = "ddim"
+    """Sampling method."""
+    width: Annotated[int | None, tyro.conf.arg(aliases=("-W",))] = None
+    """Picture width in pixels, a multiple of 8."""
+    height: Annotated[int | None, tyro.conf.arg(aliases=("-H",))] = None
+    """Picture height in pixels, a multiple of 8."""
+
+    def __post_init__(self) -> None:
+        """Refuse what no model could do."""
+        _require(0 <= self.seed < 2**63, "seed", "a whole number from 0 to 2^63 - 1", self.seed)
+        _require(self.steps is None or 1 <= self.steps <= 1000, "steps", "1 to 1000", self.steps)
+        ok = self.cfg is None or (math.isfinite(self.cfg) and self.cfg >= 0)
+        _require(ok, "cfg", "0 or more", self.cfg)
+        _require(self.sampler in SAMPLERS, "sampler", f"one of {', '.join(SAMPLERS)}", self.sampler)
+        for name, value in (("width", self.width), ("height", self.height)):
+            ok = value is None or (value >= 8 and value % 8 == 0)
+            _require(ok, name, "a positive multiple of 8", value)
+
+
+@dataclass(frozen=True)
+class AnchorOptions:
+    """The frame that is the text-to-image model's own picture (method.md section 2)."""
+
+    index: Annotated[
+        int | Literal["off", "auto"], tyro.conf.arg(name="anchor-index", metavar="K|auto|off")
+    ] = "auto"
+    """Frame number from 0; auto = the middle frame, as the paper's authors do; off = plain AnimateDiff."""
+    keep: Annotated[bool, tyro.conf.arg(name="keep-anchor")] = True
+    """Keep the anchor in the clip. Dropped, it still steers the others, and the clip is one frame shorter."""
+
+    def __post_init__(self) -> None:
+        """Refuse negative indices and unknown words."""
+        ok = self.index in ("off", "auto") if isinstance(self.index, str) else self.index >= 0
+        _require(ok, "anchor.index", "a frame number from 0, 'auto' or 'off'", self.index)
+
+    def resolve(self, frames: int) -> int | None:
+        """The anchor's index in a clip of ``frames`` frames, or None when anchoring is off.
+
+        ``auto`` is (frames - 1) // 2: 7 of 16, as in the authors' published clips (method.md section 2).
+
+        Raises:
+            InputError: the index lies outside the clip, or dropping the anchor would leave no frame.
+        """
+        if self.index == "off":
+            return None
+        index = (frames - 1) // 2 if self.index == "auto" else self.index
+        _require(index < frames, "anchor.index", f"a frame of the clip's {frames}, from 0", self.index)
+        _require(self.keep or frames > 1, "anchor.keep", "at least 2 frames to drop one of them", frames)
+        return index
+
+
+@dataclass(frozen=True)
+class ImagineRequest:
+    """One picture by the bare text-to-image model: exactly what ``animate`` uses as its anchor."""
+
+    prompt: Annotated[str, tyro.conf.Positional]
+    """What to draw."""
+    models: ModelOptions = field(default_factory=ModelOptions)
+    sampling: SamplingOptions = field(default_factory=SamplingOptions)
+    drive: _Path | None = None
+    """Video or .track file whose frame steers the face. Default: no control."""
+    frame: int = 0
+    """Frame of the driver, counted after resampling (see --length): an anchor index of animate."""
+    length: Annotated[int | None, tyro.conf.arg(aliases=("-L",))] = None
+    """Resample the driver to this many frames first, as animate would. Default: the driver as it is."""
+    fps: float = 8.0
+    """Frames per second to resample the driver to; only read with --length."""
+    control_weight: float = 1.0
+    """Strength of the control maps."""
+    output: _Output = Path("out.png")
+    """Where to write; the recipe goes beside it as .json."""
+
+    def __post_init__(self) -> None:
+        """Refuse what no driver could satisfy."""
+        _require(self.frame >= 0, "frame", "0 or more", self.frame)
+        _check_timing(self.length, self.fps, self.control_weight)
+
+
+@dataclass(frozen=True)
+class AnimateRequest:
+    """A clip: prompt and driver in, anchored animation out."""
+
+    prompt: Annotated[str, tyro.conf.Positional]
+    """What to draw."""
+    models: ModelOptions = field(default_factory=ModelOptions)
+    sampling: SamplingOptions = field(default_factory=SamplingOptions)
+    anchor: AnchorOptions = field(default_factory=AnchorOptions)
+    drive: _Path | None = None
+    """Video or .track file whose face is followed. Default: the motion module moves as it likes."""
+    length: Annotated[int | None, tyro.conf.arg(aliases=("-L",))] = None
+    """Frames to sample; the driver is resampled to them at --fps. Default: the driver as it is, else 16."""
+    fps: float = 8.0
+    """Frames per second; the driver's own when it is used as it is."""
+    compare: bool = False
+    """Also show driver maps, text-to-image picture and plain AnimateDiff (same noise) side by side."""
+    control_weight: float = 1.0
+    """Strength of the control maps."""
+    output: _Output = Path("out.mp4")
+    """Where to write: .mp4, .gif, .webp, or a folder for PNG frames; the recipe goes beside it as .json."""
+
+    def __post_init__(self) -> None:
+        """Refuse what no clip could satisfy."""
+        _check_timing(self.length, self.fps, self.control_weight)
+
+
+def _check_timing(length: int | None, fps: float, control_weight: float) -> None:
+    _require(length is None or length >= 1, "length", "at least 1 frame", length)
+    _require(math.isfinite(fps) and fps > 0, "fps", "a positive number", fps)
+    _require(math.isfinite(control_weight), "control_weight", "a finite number", control_weight)
+
+
+Options = TypeVar("Options")
+
+
+def from_mapping(kind: type[Options], values: Mapping[str, Any], where: str = "") -> Options:
+    """Build ``kind`` (one of the dataclasses above) from nested plain values, as YAML or JSON give them.
+
+    Numbers given as text and paths given as text are converted; nothing is guessed and nothing is ignored.
+
+    Raises:
+        InputError: an unknown key (with the nearest known one), a missing key, or a value of the wrong type.
+    """
+    if not isinstance(values, Mapping):
+        raise InputError(f"{where or kind.__name__}: expected named values, got {values!r}.")
+    hints = typing.get_type_hints(kind)
+    unknown = [key for key in values if key not in hints]
+    if unknown:
+        near = difflib.get_close_matches(str(unknown[0]), hints, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}?" if near else "known: " + ", ".join(hints)
+        raise InputError(f"{where or kind.__name__}: unknown option {unknown[0]!r}; {hint}")
+    for item in dataclasses.fields(kind):
+        no_default = item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
+        if no_default and item.name not in values:
+            raise InputError(f"{where or kind.__name__}: option {item.name!r} is missing.")
+    prefix = f"{where}." if where else ""
+    return kind(**{key: _convert(hints[key], value, prefix + key) for key, value in values.items()})
+
+
+def from_yaml(kind: type[Options], path: Path) -> Options:
+    """Read ``kind`` from a YAML (or JSON) file; see :func:`from_mapping`.
+
+    Raises:
+        InputError: the file is missing, is not YAML, or its content does not fit.
+    """
+    import yaml
+
+    try:
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error}).") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: is not a YAML file ({error}).") from error
+    return from_mapping(kind, values if values is not None else {})
+
+
+def to_mapping(options: Any) -> dict[str, Any]:
+    """The plain (JSON-able) values of one of the dataclasses above; ``from_mapping`` is its inverse."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: plain(item) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [plain(item) for item in value]
+        return str(value) if isinstance(value, Path) else value
+
+    return plain(dataclasses.asdict(options))
+
+
+def _convert(hint: Any, value: Any, where: str) -> Any:
+    """``value`` as the annotated type ``hint``; InputError naming ``where`` when it does not fit."""
+    if dataclasses.is_dataclass(hint):
+        return value if isinstance(value, hint) else from_mapping(hint, value, where)
+    origin = get_origin(hint)
+    if origin in (Union, types.UnionType):
+        return _convert_union(get_args(hint), value, where)
+    if origin is Literal:
+        # YAML 1.1 reads a bare `off` as False; here it can only have meant the word.
+        value = "off" if value is False and "off" in get_args(hint) else value
+        _require(value in get_args(hint), where, "one of " + ", ".join(map(str, get_args(hint))), value)
+        return value
+    if origin is tuple:
+        items = [value] if isinstance(value, str) else value
+        _require(isinstance(items, list | tuple), where, "a list", value)
+        return tuple(_convert(get_args(hint)[0], item, f"{where}[{i}]") for i, item in enumerate(items))
+    return _convert_scalar(hint, value, where)
+
+
+def _convert_union(choices: tuple[Any, ...], value: Any, where: str) -> Any:
+    if value is None and type(None) in choices:
+        return None
+    problems = []
+    for choice in choices:
+        if choice is not type(None):
+            try:
+                return _convert(choice, value, where)
+            except InputError as error:
+                problems.append(str(error))
+    raise InputError(" Or: ".join(problems))
+
+
+def _convert_scalar(kind: type, value: Any, where: str) -> Any:
+    names = {bool: "true or false", int: "a whole number", float: "a number", str: "text", Path: "a path"}
+    if kind is Path and isinstance(value, str | Path):
+        return Path(value).expanduser()
+    # bool is an int in Python, and `steps: true` is a mistake.
+    if isinstance(value, kind) and (kind is bool or not isinstance(value, bool)):
+        return value
+    if kind in (int, float) and isinstance(value, int | float | str) and not isinstance(value, bool):
+        try:
+            number = float(value)
+        except ValueError:
+            number = math.nan
+        if kind is float and not math.isnan(number):
+            return number
+        if kind is int and math.isfinite(number) and number == int(number):
+            return int(number)
+    raise InputError(f"{where}: expected {names.get(kind, kind.__name__)}, got {value!r}.")

@@ -1,0 +1,172 @@
+"""Prompt and driver in, anchored clip out: the whole flow in two functions."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..anchor.noise import NoiseLayout
+from ..config import AnimateRequest, ImagineRequest
+from ..errors import InputError
+from ..types import Clip, ConditionMaps, FaceTrack
+from .decode import decode
+from .denoise import Progress, denoise, make_anchor
+from .drive import check_driver_file, control_features, drive, render
+from .encode import encode
+from .loading import Models, load_models
+from .record import Stopwatch, make_record
+
+
+@dataclass(frozen=True)
+class ComparedClip(Clip):
+    """A clip with the pictures to show beside it.
+
+    ``panels`` name -> uint8 [F, H, W, 3], all with the clip's frames, in reading order: the driver's map
+    kinds, ``text_to_image`` (the anchor's picture, still), ``animatediff`` (same noise and control, no
+    anchor) and ``anchored`` (the clip itself; absent when anchoring is off, for then it is ``animatediff``).
+    """
+
+    panels: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+
+def imagine(
+    request: ImagineRequest,
+    *,
+    track: FaceTrack | None = None,
+    maps: ConditionMaps | None = None,
+    models: Models | None = None,
+    progress: Progress | None = None,
+) -> Clip:
+    """One picture by the bare text-to-image model, as a clip of one frame: what :func:`animate` anchors to.
+
+    Arguments as in :func:`animate`; ``track`` and ``maps`` are a whole driver, of which frame
+    ``request.frame`` is used.
+
+    Raises:
+        InputError, ModelError: as :func:`animate`; also when the driver has no such frame.
+    """
+    check_driver_file(request)
+    watch = Stopwatch()
+    with watch("load"):
+        models = models or load_models(request.models)
+        sampling = models.resolve(request.sampling)
+    with watch("drive"):
+        driver = drive(request, models, track, maps)
+        maps = render(driver.only(request.frame), models, sampling)
+    with watch("encode"):
+        text = encode(models, request.prompt, sampling.negative, guided=sampling.cfg > 1)
+    with watch("anchor"):
+        control = {"features": control_features(models, maps), "weight": request.control_weight}
+        anchor = make_anchor(models, text, sampling, progress=progress, **control)
+    with watch("decode"):
+        frames = decode(models, anchor.video)
+    record = make_record(request, models, sampling, driver, watch)
+    return Clip(frames, driver.fps, {**record, "command": "imagine", "frame": request.frame})
+
+
+def animate(
+    request: AnimateRequest,
+    *,
+    track: FaceTrack | None = None,
+    maps: ConditionMaps | None = None,
+    models: Models | None = None,
+    progress: Progress | None = None,
+) -> Clip:
+    """An anchored clip (method.md section 2): frame k is the picture :func:`imagine` makes, the others move.
+
+    The driver is ``maps`` if given, else ``track``, else ``request.drive``. A driver is resampled to
+    ``request.length`` frames at ``request.fps``, or used as it is when no length is asked for; without a
+    driver the clip has 16 frames. A dropped anchor is sampled among the F frames and cut, as the paper's
+    authors do: the clip then has F - 1 frames, and a cut where the anchor was.
+
+    Args:
+        request: what to make.
+        track: a driver in memory, instead of ``request.drive``.
+        maps: ready control maps, [F, 3, H, W] at the clip's own size; used as they are.
+        models: networks already loaded; ``request.models`` is then not read.
+        progress: called with (steps done, steps in all) over all sampling.
+
+    Returns:
+        The clip, its record the whole recipe; with ``request.compare`` a :class:`ComparedClip`.
+
+    Raises:
+        InputError: an option, driver or size that cannot be used.
+        ModelError: networks that are missing, corrupt, or do not fit.
+    """
+    check_driver_file(request)
+    watch = Stopwatch()
+    with watch("load"):
+        models = models or load_models(request.models)
+        sampling = models.resolve(request.sampling)
+    with watch("drive"):
+        driver = drive(request, models, track, maps)
+        _check_length(driver.frames, models)
+        k = request.anchor.resolve(driver.frames)
+        maps = render(driver, models, sampling)
+    with watch("encode"):
+        text = encode(models, request.prompt, sampling.negative, guided=sampling.cfg > 1)
+        control = {"features": control_features(models, maps), "weight": request.control_weight}
+
+    anchored = k is not None
+    still = k if anchored else (driver.frames - 1) // 2
+    steps = _Steps(progress, runs=1 + (anchored or request.compare) + (anchored and request.compare))
+    with watch("anchor"):
+        anchor = None
+        if anchored or request.compare:
+            # Rendered and encoded alone, as imagine does: a batch of frames rounds differently.
+            one = render(driver.only(still), models, sampling)
+            alone = {**control, "features": control_features(models, one)}
+            anchor = make_anchor(models, text, sampling, index=still, progress=steps.next(), **alone)
+    noise = NoiseLayout(sampling.seed, driver.frames, k)
+    with watch("denoise"):
+        ours = {"ghosts": k, "replay": anchor} if anchored else {}
+        latents = denoise(models, text, noise, sampling, progress=steps.next(), **control, **ours)
+    with watch("decode"):
+        frames = decode(models, latents, alone=k)
+
+    panels = {}
+    if request.compare:
+        with watch("compare"):
+            panels = {kind: _as_pictures(value) for kind, value in (maps.maps.items() if maps else ())}
+            panels["text_to_image"] = np.repeat(decode(models, anchor.video), len(frames), axis=0)
+            panels["animatediff"] = frames
+            if anchored:
+                plain = denoise(models, text, noise, sampling, progress=steps.next(), **control)
+                panels |= {"animatediff": decode(models, plain), "anchored": frames}
+
+    record = make_record(request, models, sampling, driver, watch)
+    record |= {"command": "animate", "sampled_frames": driver.frames}
+    record |= {"anchor_index": k, "anchor_kept": request.anchor.keep if anchored else None}
+    kept = [i for i in range(driver.frames) if request.anchor.keep or i != k]
+    if not request.compare:
+        return Clip(frames[kept], driver.fps, record)
+    panels = {name: panel[kept] for name, panel in panels.items()}
+    return ComparedClip(frames[kept], driver.fps, record, panels)
+
+
+def _check_length(frames: int, models: Models) -> None:
+    if frames > models.max_frames:
+        raise InputError(
+            f"length: this motion module knows clips of up to {models.max_frames} frames, got {frames}; "
+            f"use --length {models.max_frames} or less."
+        )
+
+
+def _as_pictures(maps: np.ndarray) -> np.ndarray:
+    """[F, 3, H, W] in 0..1 -> uint8 [F, H, W, 3]."""
+    return (np.clip(maps, 0, 1).transpose(0, 2, 3, 1) * 255).round().astype(np.uint8)
+
+
+class _Steps:
+    """Counts the steps of several sampling runs as one progress."""
+
+    def __init__(self, progress: Progress | None, runs: int) -> None:
+        self.progress, self.runs, self.run = progress, runs, -1
+
+    def next(self) -> Progress | None:
+        """The callback of the next run."""
+        self.run += 1
+        if self.progress is None:
+            return None
+        run = self.run
+        return lambda done, total: self.progress(run * total + done, self.runs * total)

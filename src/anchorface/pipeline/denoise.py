@@ -1,0 +1,181 @@
+"""Noise -> latents: the anchored sampling loop.
+
+Source: method.md section 2 (ghost, noise layout, definition of the bare text-to-image model). Shapes: latents
+[1, C, F, h, w]; the U-Net's batch is [unguided, guided] and inside it frame f of half b is row b*F + f.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from diffusers import (
+    DDIMScheduler,
+    DPMSolverMultistepScheduler,
+    EulerAncestralDiscreteScheduler,
+    EulerDiscreteScheduler,
+    SchedulerMixin,
+)
+
+from ..anchor.ghost import ALL, Rows, ghost
+from ..anchor.noise import Generators, NoiseLayout
+from ..config import SamplingOptions
+from ..control.adapter import inject
+from ..errors import InputError
+from .loading import Models
+
+Progress = Callable[[int, int], None]
+"""Called with (steps done, steps in all)."""
+
+SCHEDULERS: dict[str, type[SchedulerMixin]] = {
+    "ddim": DDIMScheduler,
+    "euler": EulerDiscreteScheduler,
+    "euler_a": EulerAncestralDiscreteScheduler,
+    "dpmpp_2m": DPMSolverMultistepScheduler,
+}
+
+ANIMATEDIFF_SCHEDULE = {"beta_schedule": "linear", "timestep_spacing": "linspace", "steps_offset": 1}
+"""What motion modules are trained with; an image model's own scheduler says scaled_linear."""
+
+
+@dataclass(frozen=True)
+class AnchorPath:
+    """The anchor frame's own sampling trajectory: ``latents`` [steps + 1, C, h, w], from x_T to x_0."""
+
+    index: int
+    latents: torch.Tensor
+
+    @property
+    def video(self) -> torch.Tensor:
+        """The finished latent as a clip of one frame, [1, C, 1, h, w]."""
+        return self.latents[-1][None, :, None]
+
+
+@torch.no_grad()
+def denoise(
+    models: Models,
+    text: torch.Tensor,
+    noise: NoiseLayout,
+    sampling: SamplingOptions,
+    *,
+    ghosts: Rows = None,
+    replay: AnchorPath | None = None,
+    features: Sequence[torch.Tensor] | None = None,
+    weight: float = 1.0,
+    progress: Progress | None = None,
+    path: list[torch.Tensor] | None = None,
+) -> torch.Tensor:
+    """Sample a clip: latents [1, C, F, h, w].
+
+    With no ghosts, no replay, no features and ``noise.anchor`` None this is diffusers'
+    ``AnimateDiffPipeline``, to the last bit.
+
+    Args:
+        models: from :func:`~anchorface.pipeline.loading.load_models`.
+        text: [2, L, D] (negative, prompt), or [1, L, D] for sampling without guidance.
+        noise: seed, number of frames and layout.
+        sampling: without None (see ``Models.resolve``).
+        ghosts: rows without motion module: the anchor, or ``ALL`` for the bare text-to-image model.
+        replay: put this trajectory into its row at every step. A ghosted row depends on no other, so this
+            changes it only by what floating point makes of another batch size; with it, the row is the
+            picture bit for bit.
+        features: adapter features of the F frames, added with ``weight``.
+        progress: called after every step.
+        path: if given, receives x_T .. x_0.
+    """
+    scheduler = make_scheduler(models.scheduler_config, sampling.sampler)
+    scheduler.set_timesteps(sampling.steps, device=models.device)
+    x, generators = noise.draw(*latent_shape(models, sampling), dtype=models.dtype)
+    x = x.to(models.device) * scheduler.init_noise_sigma
+    guided, text = len(text) == 2, text.repeat_interleave(noise.frames, dim=0)
+
+    with ghost(models.unet, ghosts), inject(models.unet, features, weight):
+        for i, t in enumerate(scheduler.timesteps):
+            x = _put(replay, i, x)
+            if path is not None:
+                path.append(x)
+            both = scheduler.scale_model_input(torch.cat([x, x]) if guided else x, t)
+            eps = models.unet(both, t, encoder_hidden_states=text).sample
+            if guided:
+                unguided, wanted = eps.chunk(2)
+                eps = unguided + sampling.cfg * (wanted - unguided)
+            x = _step(scheduler, eps, t, x, generators)
+            if progress is not None:
+                progress(i + 1, len(scheduler.timesteps))
+    x = _put(replay, -1, x)
+    if path is not None:
+        path.append(x)
+    return x
+
+
+def make_anchor(
+    models: Models,
+    text: torch.Tensor,
+    sampling: SamplingOptions,
+    *,
+    index: int = 0,
+    features: Sequence[torch.Tensor] | None = None,
+    weight: float = 1.0,
+    progress: Progress | None = None,
+) -> AnchorPath:
+    """Sample the anchor alone: one frame, ghosted, with its own control features [1, C_i, h_i, w_i].
+
+    This is all that ``imagine`` does, so a kept anchor is that picture whatever the clip around it.
+    """
+    path: list[torch.Tensor] = []
+    noise = NoiseLayout(sampling.seed, frames=1, anchor=0)
+    options = {"features": features, "weight": weight, "progress": progress}
+    denoise(models, text, noise, sampling, ghosts=ALL, path=path, **options)
+    return AnchorPath(index, torch.cat(path)[:, :, 0])
+
+
+def make_scheduler(config: Mapping[str, Any], sampler: str) -> SchedulerMixin:
+    """A sampler on the folder's own noise schedule.
+
+    A folder made for animation says ``beta_schedule: linear`` and is taken at its word; an image model's
+    scheduler is given AnimateDiff's schedule, the one motion modules know (method.md section 1). Latents are
+    never clipped: they do not live in -1..1.
+
+    Raises:
+        InputError: unknown sampler.
+    """
+    if sampler not in SCHEDULERS:
+        raise InputError(f"sampler: expected one of {', '.join(SCHEDULERS)}, got {sampler!r}.")
+    schedule = {} if config.get("beta_schedule") == "linear" else ANIMATEDIFF_SCHEDULE
+    clipping = {"clip_sample": False} if sampler == "ddim" else {}
+    return SCHEDULERS[sampler].from_config(dict(config), **schedule, **clipping)
+
+
+def latent_shape(models: Models, sampling: SamplingOptions) -> tuple[int, int, int]:
+    """Channels, height and width of one frame's latent."""
+    factor = models.pipe.vae_scale_factor
+    if sampling.width % factor or sampling.height % factor:
+        size = f"{sampling.width} x {sampling.height}"
+        raise InputError(f"width, height: expected multiples of {factor} for this model, got {size}.")
+    return models.unet.config["in_channels"], sampling.height // factor, sampling.width // factor
+
+
+def _put(replay: AnchorPath | None, step: int, x: torch.Tensor) -> torch.Tensor:
+    """x with the anchor's row as it was at this step."""
+    if replay is None:
+        return x
+    x = x.clone()
+    x[0, :, replay.index] = replay.latents[step]
+    return x
+
+
+def _step(
+    scheduler: SchedulerMixin, eps: torch.Tensor, t: torch.Tensor, x: torch.Tensor, generators: Generators
+) -> torch.Tensor:
+    """x_t -> x_{t-1}. With one generator per frame the step is taken on [F, C, h, w], so that a sampler that
+    adds
+    noise draws each row from its own generator."""
+    if isinstance(generators, torch.Generator):
+        return scheduler.step(eps, t, x, generator=generators).prev_sample
+    rows = scheduler.step(_rows(eps), t, _rows(x), generator=generators).prev_sample
+    return rows.transpose(0, 1)[None]
+
+
+def _rows(video: torch.Tensor) -> torch.Tensor:
+    """[1, C, F, h, w] -> [F, C, h, w]."""
+    return video[0].transpose(0, 1)

@@ -1,0 +1,113 @@
+"""A driver (video, track or ready maps) -> control maps and features at the clip's timing and size."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from ..config import AnimateRequest, ImagineRequest, SamplingOptions
+from ..control.adapter import features, stack_maps
+from ..conventions import DEFAULT_FRAMES
+from ..errors import InputError, ModelError
+from ..motion.edit import resample, trim
+from ..motion.files import is_track_file, load_track
+from ..types import ConditionMaps, FaceTrack
+from .loading import Models
+
+Request = AnimateRequest | ImagineRequest
+
+
+@dataclass(frozen=True)
+class Driver:
+    """What a clip follows: ``maps`` if they came ready, else ``track``, else nothing; and its timing."""
+
+    track: FaceTrack | None
+    maps: ConditionMaps | None
+    frames: int
+    fps: float
+
+    @property
+    def steers(self) -> bool:
+        """Whether there is anything to follow."""
+        return self.track is not None or self.maps is not None
+
+    def only(self, frame: int) -> "Driver":
+        """The driver of that one frame."""
+        track, maps = self.track, self.maps
+        if self.steers and frame >= self.frames:
+            raise InputError(f"frame: the driver has frames 0..{self.frames - 1}, got {frame}.")
+        if track is not None:
+            track = trim(track, frame, frame + 1)
+        if maps is not None:
+            alone = {kind: value[frame : frame + 1] for kind, value in maps.maps.items()}
+            maps = ConditionMaps(alone, maps.fps)
+        return Driver(track, maps, 1, self.fps)
+
+
+def check_driver_file(request: Request) -> None:
+    """Refuse a missing driver before anything is loaded.
+
+    Raises:
+        InputError: ``request.drive`` does not exist.
+    """
+    if request.drive is not None and not Path(request.drive).expanduser().exists():
+        raise InputError(f"drive: {request.drive} does not exist.")
+
+
+def drive(request: Request, models: Models, track: FaceTrack | None, maps: ConditionMaps | None) -> Driver:
+    """The driver: ``maps`` if given, else ``track``, else ``request.drive``, else nothing.
+
+    A track is resampled to ``request.length`` frames at ``request.fps``, or used as it is when no length is
+    asked for. Without a driver the clip has ``request.length`` frames, or 16.
+
+    Raises:
+        InputError: the driver cannot be read, or maps and length disagree.
+        ModelError: the model folder has no control adapter to follow a driver with.
+    """
+    if (maps is not None or track is not None or request.drive is not None) and models.control is None:
+        raise ModelError(f"{models.folder} has no control_adapter/: leave the driver out, or add an adapter.")
+    if maps is not None:
+        if request.length not in (None, len(maps)):
+            raise InputError(f"length: the maps have {len(maps)} frames, got {request.length}.")
+        return Driver(track, maps, len(maps), float(maps.fps))
+    if track is None and request.drive is not None:
+        track = _read_track(Path(request.drive).expanduser())
+    if track is None:
+        return Driver(None, None, request.length or DEFAULT_FRAMES, float(request.fps))
+    if request.length is not None:
+        track = resample(track, request.length, request.fps)
+    return Driver(track, None, len(track), float(track.fps))
+
+
+def render(driver: Driver, models: Models, sampling: SamplingOptions) -> ConditionMaps | None:
+    """The control maps, [F, 3, H, W] at the clip's size; None without a driver.
+
+    Raises:
+        InputError: ready maps have another size than the clip.
+    """
+    maps = driver.maps
+    if not driver.steers:
+        return None
+    if maps is None:
+        from ..control.maps import render_maps
+
+        maps = render_maps(driver.track, models.control.kinds, sampling.width, sampling.height)
+    height, width = next(iter(maps.maps.values())).shape[2:]
+    if (width, height) != (sampling.width, sampling.height):
+        wanted = f"{sampling.width} x {sampling.height}"
+        raise InputError(f"maps: expected the clip's size {wanted}, got {width} x {height}.")
+    return maps
+
+
+@torch.no_grad()
+def control_features(models: Models, maps: ConditionMaps | None) -> list[torch.Tensor] | None:
+    """Adapter features of the maps, one [F, C_i, h_i, w_i] per down block; None without maps."""
+    return None if maps is None else features(models.control, stack_maps(maps, models.control.kinds))
+
+
+def _read_track(path: Path) -> FaceTrack:
+    if is_track_file(path):
+        return load_track(path)
+    from ..tracking.track import track_video
+
+    return track_video(path)[0]

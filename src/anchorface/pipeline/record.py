@@ -1,0 +1,78 @@
+"""How a clip was made: enough to make it again, and to say that it is generated."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from ..config import SamplingOptions, to_mapping
+from .denoise import make_scheduler
+from .drive import Driver, Request
+from .hashing import sha256
+from .loading import Models
+
+_PACKAGES = ("anchorface", "torch", "diffusers", "transformers")
+
+
+class Stopwatch:
+    """Seconds per stage: ``with watch("decode"): ...``."""
+
+    def __init__(self) -> None:
+        """Start with no stage."""
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        """Time one stage; the same stage adds up."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[stage] = round(self.seconds.get(stage, 0.0) + time.perf_counter() - start, 3)
+
+
+def make_record(
+    request: Request, models: Models, sampling: SamplingOptions, driver: Driver, watch: Stopwatch
+) -> dict[str, Any]:
+    """The recipe as JSON-able values: words, numbers, files with sha256, versions, seconds per stage."""
+    loras = [
+        {"file": lora.path.name, "weight": lora.weight, "layers": lora.layers, "sha256": lora.sha256}
+        for lora in models.loras
+    ]
+    return {
+        "ai_generated": True,
+        "prompt": request.prompt,
+        "sampling": to_mapping(sampling),
+        # Image models are sampled on AnimateDiff's betas, so which ones were used belongs to the recipe.
+        "beta_schedule": make_scheduler(models.scheduler_config, sampling.sampler).config["beta_schedule"],
+        "fps": driver.fps,
+        "control_weight": request.control_weight,
+        "model": {"folder": str(models.folder), "sha256": dict(models.hashes)},
+        "loras": loras,
+        "driver": _driver_record(request, driver),
+        "device": str(models.device),
+        "dtype": str(models.dtype).removeprefix("torch."),
+        "versions": {name: _version(name) for name in _PACKAGES},
+        "seconds": dict(watch.seconds),
+    }
+
+
+def _driver_record(request: Request, driver: Driver) -> dict[str, Any] | None:
+    if not driver.steers:
+        return None
+    record: dict[str, Any] = {"frames": driver.frames, "fps": driver.fps}
+    if request.drive is not None:
+        path = Path(request.drive).expanduser()
+        record |= {"file": str(path), "sha256": sha256(path) if path.is_file() else None}
+    if driver.track is not None:
+        record["info"] = dict(driver.track.info)
+    return record
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "unknown"
