@@ -16,9 +16,8 @@ from scipy.optimize import linear_sum_assignment
 from synthetic_clips import synthetic_clip
 
 from anchorface.conventions import ARKIT_INDEX
-from anchorface.control.render import vertex_normals
 from anchorface.face.model import HEAD, default_face
-from anchorface.tracking.basis import CALIBRATION, IRIS, landmark_basis
+from anchorface.tracking.basis import CALIBRATION, ellipsoid_normals, landmark_basis, visibility
 from anchorface.tracking.rotation import rotvec_to_rotmat
 
 FIRST_SEED, CLIPS, FRAMES = 1000, 350, 4
@@ -73,11 +72,7 @@ def explain(seen: Seen, vertices: np.ndarray, weights: np.ndarray) -> tuple[np.n
     error = seen.pixels * metres - camera[..., :2]
     drivers = np.concatenate([np.ones((len(error), 1)), seen.expression[:, DRIVERS]], 1)
     design = np.einsum("fk,fac->fakc", drivers, rotation[:, :2]).reshape(len(error), 2, -1)
-    face = default_face()
-    normals = vertex_normals(face.mean.numpy(), face.triangles_of("skin").numpy())
-    normals = np.einsum("nk,nkc->nc", weights, normals[vertices])
-    normals[IRIS] = (0, 0, 1)
-    base = np.clip(rotation[:, 2] @ normals.T + 0.3, 0.05, 1)
+    base = visibility(rotation, ellipsoid_normals(mean))
     # Ridge: a landmark stays where it is unless ten frames' worth of evidence moves it.
     ridge = np.diag(np.repeat([0.3, 3, 3, 3], 3))
     weight, residual = base, error
@@ -135,7 +130,8 @@ def calibrate(seen: Seen) -> dict[str, np.ndarray]:
     found, _, residual = explain(seen, vertices, weights)
     offset, _ = symmetric(found[:, 0], found[:, 1], twin)
     residual = residual - np.median(residual, 1, keepdims=True)
-    sigma = 1.4826 * np.median(np.linalg.norm(residual, axis=-1), 0) / 1.17741 * np.sqrt(2) / 1.4826
+    # Median of a two-dimensional Gaussian's length -> root mean square, deaf to outliers.
+    sigma = np.median(np.linalg.norm(residual, axis=-1), 0) * np.sqrt(2) / 1.17741
     sigma = (sigma + sigma[twin]) / 2 / landmark_basis(calibrated=False).pupil_distance
     gains = []
     for k, (side, lids) in ((2, ("Left", EYELIDS["Left"])), (3, ("Right", EYELIDS["Right"]))):

@@ -29,7 +29,9 @@ def motion() -> tuple[np.ndarray, np.ndarray]:
     expression = np.zeros((FRAMES, 52), np.float32)
     talk = np.clip(np.sin(2 * np.pi * 2.2 * np.arange(FRAMES) / FPS), 0, 1) * (t < 0.6)
     expression += talk[:, None] * expression_vector({"jawOpen": 0.45, "mouthLowerDown*": 0.4})
-    expression += np.clip((t - 0.6) / 0.25, 0, 1)[:, None] * expression_vector({"mouthSmile*": 0.9, "cheekSquint*": 0.5})
+    expression += np.clip((t - 0.6) / 0.25, 0, 1)[:, None] * expression_vector(
+        {"mouthSmile*": 0.9, "cheekSquint*": 0.5}
+    )
     expression[[4, 11]] += expression_vector({"eyeBlink*": 1.0})
     return np.clip(expression, 0, 1), np.stack([-pitch, yaw, 0 * t], 1)
 

@@ -1,4 +1,4 @@
-"""The few exceptions anchorface raises on purpose. Each message says what was expected, what came, and the remedy.
+"""The few exceptions anchorface raises on purpose. Messages say what was expected, what came, and the remedy.
 
 The command line prints them without a traceback and exits with code 2.
 """

@@ -11,7 +11,9 @@ from .errors import InputError
 
 
 def _check_shape(name: str, array: np.ndarray, shape: tuple[int | None, ...]) -> None:
-    if array.ndim != len(shape) or any(want not in (None, got) for want, got in zip(shape, array.shape, strict=False)):
+    if array.ndim != len(shape) or any(
+        want not in (None, got) for want, got in zip(shape, array.shape, strict=False)
+    ):
         wanted = "[" + ", ".join("any" if n is None else str(n) for n in shape) + "]"
         raise InputError(f"{name}: expected an array of shape {wanted}, got {list(array.shape)}.")
     if not np.isfinite(array).all():
@@ -82,7 +84,9 @@ class FaceTrack:
             raise InputError(f"FaceTrack.fps: expected a positive number, got {self.fps}.")
         low, high = float(self.expression.min()), float(self.expression.max())
         if low < -1e-4 or high > 1 + 1e-4:
-            raise InputError(f"FaceTrack.expression: ARKit coefficients lie in 0..1, got {low:.3f}..{high:.3f}.")
+            raise InputError(
+                f"FaceTrack.expression: ARKit coefficients lie in 0..1, got {low:.3f}..{high:.3f}."
+            )
 
     def __len__(self) -> int:
         """Number of frames."""
@@ -91,7 +95,7 @@ class FaceTrack:
 
 @dataclass(frozen=True)
 class ConditionMaps:
-    """Pictures that steer the face: map kind -> [F, 3, H, W] float32 in 0..1, the same normalisation in every frame."""
+    """Pictures that steer the face: map kind -> [F, 3, H, W] float32 in 0..1, normalised alike over time."""
 
     maps: Mapping[str, np.ndarray]
     fps: float
@@ -104,7 +108,9 @@ class ConditionMaps:
         first = next(iter(shapes.values()))
         for kind, shape in shapes.items():
             if len(shape) != 4 or shape[1] != 3 or shape != first:
-                raise InputError(f"ConditionMaps[{kind!r}]: expected [F, 3, H, W] and equal shapes, got {shapes}.")
+                raise InputError(
+                    f"ConditionMaps[{kind!r}]: expected [F, 3, H, W] and equal shapes, got {shapes}."
+                )
 
     def __len__(self) -> int:
         """Number of frames."""
@@ -113,11 +119,11 @@ class ConditionMaps:
 
 @dataclass(frozen=True)
 class Anchor:
-    """Which frame is the text-to-image model's own picture. ``index`` None = no anchor (plain AnimateDiff)."""
+    """Which frame is the text-to-image model's own picture; ``index`` None = none (plain AnimateDiff)."""
 
     index: int | None
     keep: bool = True
-    """False: the anchor is sampled with the others, steers them, and is cut from the output (as the paper's authors do)."""
+    """False: the anchor is sampled with the others, steers them, and is cut off (as in the authors' code)."""
 
 
 @dataclass(frozen=True)
@@ -130,9 +136,15 @@ class Clip:
 
     def __post_init__(self) -> None:
         """Check dtype and shape."""
-        if self.frames.dtype != np.uint8 or self.frames.ndim != 4 or self.frames.shape[-1] != 3 or not len(self.frames):
+        if (
+            self.frames.dtype != np.uint8
+            or self.frames.ndim != 4
+            or self.frames.shape[-1] != 3
+            or not len(self.frames)
+        ):
             raise InputError(
-                f"Clip.frames: expected uint8 [F, H, W, 3] with F >= 1, got {self.frames.dtype} {self.frames.shape}."
+                "Clip.frames: expected uint8 [F, H, W, 3] with F >= 1, "
+                f"got {self.frames.dtype} {self.frames.shape}."
             )
         if not self.fps > 0:
             raise InputError(f"Clip.fps: expected a positive number, got {self.fps}.")

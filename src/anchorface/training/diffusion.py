@@ -60,7 +60,9 @@ def build_control_adapter(scale: str) -> T2IAdapter:
     )  # fmt: skip
 
 
-def _noised(latents: Tensor, generator: torch.Generator, alphas: Tensor, per_clip: int = 1) -> tuple[Tensor, Tensor, Tensor]:
+def _noised(
+    latents: Tensor, generator: torch.Generator, alphas: Tensor, per_clip: int = 1
+) -> tuple[Tensor, Tensor, Tensor]:
     """Noise, timestep (one per ``per_clip`` rows) and noised latents of [B, C, h, w]."""
     noise = torch.randn(latents.shape, generator=generator)
     t = torch.randint(0, len(alphas), (len(latents) // per_clip,), generator=generator)
@@ -68,7 +70,9 @@ def _noised(latents: Tensor, generator: torch.Generator, alphas: Tensor, per_cli
     return ab.sqrt() * latents + (1 - ab).sqrt() * noise, noise, t
 
 
-def t2i_loss(unet: UNet2DConditionModel, text: Tensor, latents: Tensor, generator: torch.Generator, alphas: Tensor) -> Tensor:
+def t2i_loss(
+    unet: UNet2DConditionModel, text: Tensor, latents: Tensor, generator: torch.Generator, alphas: Tensor
+) -> Tensor:
     """Plain epsilon loss: latents [B, 8, h, w], text states [B, L, D]."""
     noisy, noise, t = _noised(latents, generator, alphas)
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -96,7 +100,9 @@ def adapter_loss(
     return F.mse_loss(out.float(), noise)
 
 
-def motion_loss(unet: UNetMotionModel, text: Tensor, clips: Tensor, generator: torch.Generator, alphas: Tensor) -> Tensor:
+def motion_loss(
+    unet: UNetMotionModel, text: Tensor, clips: Tensor, generator: torch.Generator, alphas: Tensor
+) -> Tensor:
     """Plain video epsilon loss (stock AnimateDiff): clips [B, C, F, h, w], text [B, L, D], one timestep per clip."""
     b, c, f, h, w = clips.shape
     rows = clips.transpose(1, 2).reshape(b * f, c, h, w)

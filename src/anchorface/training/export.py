@@ -20,11 +20,20 @@ DEFAULTS = {"width": 128, "height": 128, "steps": 20, "cfg": 4.0}
 def _pieces(vae, text, unet, video, adapter) -> dict[str, torch.nn.Module]:
     # The motion weights alone, in MotionAdapter's own layout, as a stock motion module would come.
     motion = diffusion.MotionAdapter.from_config(
-        {**diffusion.build_motion_adapter("v0").config, "block_out_channels": unet.config["block_out_channels"]}
+        {
+            **diffusion.build_motion_adapter("v0").config,
+            "block_out_channels": unet.config["block_out_channels"],
+        }
     )
     state = {k: v for k, v in video.state_dict().items() if "motion_modules" in k}
     motion.load_state_dict(state)
-    return {"vae": vae, "text_encoder": text, "unet": unet, "motion_adapter": motion, "control_adapter": adapter}
+    return {
+        "vae": vae,
+        "text_encoder": text,
+        "unet": unet,
+        "motion_adapter": motion,
+        "control_adapter": adapter,
+    }
 
 
 def export_suite(
@@ -63,9 +72,13 @@ def export_suite(
     logs = {}
     for path in sorted(work.glob("*.jsonl")):
         lines = [json.loads(line) for line in path.read_text().splitlines()]
-        logs[path.stem] = {"recipe": next(x for x in lines if "stage" in x), "last": [x for x in lines if "loss" in x][-1]}
+        logs[path.stem] = {
+            "recipe": next(x for x in lines if "stage" in x),
+            "last": [x for x in lines if "loss" in x][-1],
+        }
     hashes = {
-        str(p.relative_to(partial)): hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(partial.rglob("*.safetensors"))
+        str(p.relative_to(partial)): hashlib.sha256(p.read_bytes()).hexdigest()
+        for p in sorted(partial.rglob("*.safetensors"))
     }
     manifest = {
         "name": f"anchorface suite {scale}", "licence": "Apache-2.0", "trained_on": "our own synthetic renders only",

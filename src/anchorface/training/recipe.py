@@ -61,7 +61,9 @@ RECIPES = {
 
 def pictures_to_tensor(pictures: np.ndarray) -> Tensor:
     """uint8 [B, H, W, 3] -> float [B, 3, H, W] in -1..1, channels last in memory."""
-    return (torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
+    return (torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1).contiguous(
+        memory_format=torch.channels_last
+    )
 
 
 def maps_to_tensor(maps: np.ndarray) -> Tensor:
@@ -84,9 +86,9 @@ def sentences(records: list[dict], tokenizer, variants: int) -> Tensor:
 class Workshop:
     """Runs the stages of one recipe in one work folder; each method is a stage and returns what the next one needs."""
 
-    def __init__(self, recipe: Recipe, work: Path) -> None:
-        """``work``: where state and data are kept."""
-        self.recipe, self.work = recipe, work
+    def __init__(self, recipe: Recipe, work: Path, compiled: bool = False) -> None:
+        """``work``: where state and data are kept; ``compiled``: torch.compile the U-Net (minutes to start, then faster)."""
+        self.recipe, self.work, self.compiled = recipe, work, compiled
         self.alphas = diffusion.scheduler().alphas_cumprod
 
     def _train(self, name: str, model: nn.Module, loss_of, budget: Budget) -> None:
@@ -125,7 +127,10 @@ class Workshop:
         self._train("autoencoder", model, loss_of, budget)
         model.eval().requires_grad_(False)
         autoencoder.normalise_latents(model, pictures_to_tensor(pictures[:512]))
-        log.info("autoencoder: %.2f dB on the last pictures of the set", autoencoder.psnr(model, pictures_to_tensor(pictures[-64:])))
+        log.info(
+            "autoencoder: %.2f dB on the last pictures of the set",
+            autoencoder.psnr(model, pictures_to_tensor(pictures[-64:])),
+        )
         torch.save(model.state_dict(), done)
         return model
 
@@ -148,12 +153,15 @@ class Workshop:
         text = diffusion.build_text_encoder(self.recipe.scale, vocabulary_size, start, end)
         unet = diffusion.build_unet(self.recipe.scale)
         model = nn.ModuleDict({"text": text, "unet": unet})
+        forward = torch.compile(unet) if self.compiled else unet
 
         def loss_of(step: int, generator: torch.Generator) -> Tensor:
             pick = torch.randint(len(latents), (budget.batch,), generator=generator)
             words = ids[pick, torch.randint(ids.shape[1], (budget.batch,), generator=generator)].clone()
             words[torch.rand(budget.batch, generator=generator) < 0.1] = empty
-            return diffusion.t2i_loss(unet, text(words).last_hidden_state, latents[pick], generator, self.alphas)
+            return diffusion.t2i_loss(
+                forward, text(words).last_hidden_state, latents[pick], generator, self.alphas
+            )
 
         self._train("t2i", model, loss_of, budget)
         model.eval().requires_grad_(False)
@@ -172,7 +180,9 @@ class Workshop:
             with torch.no_grad():
                 states = text(words).last_hidden_state
             features = adapter(maps_to_tensor(maps[pick.numpy()]))
-            return diffusion.adapter_loss(unet, inject(unet, features), states, latents[pick], generator, self.alphas)
+            return diffusion.adapter_loss(
+                unet, inject(unet, features), states, latents[pick], generator, self.alphas
+            )
 
         self._train("control", adapter, loss_of, budget)
         return adapter.eval().requires_grad_(False)
@@ -198,9 +208,9 @@ class Workshop:
         return video.eval().requires_grad_(False)
 
 
-def rebuild(recipe: Recipe, work: Path, output: Path, until: str = "export") -> None:
+def rebuild(recipe: Recipe, work: Path, output: Path, until: str = "export", compiled: bool = False) -> None:
     """Run all stages up to ``until`` and write the model folder to ``output``."""
-    shop = Workshop(recipe, work)
+    shop = Workshop(recipe, work, compiled)
     tokenizer = build_tokenizer(vocabulary(), work / "tokenizer")
     empty = tokenizer("", padding="max_length", return_tensors="pt").input_ids[0]
     pictures, maps, records = shop.data("stills")
@@ -227,12 +237,23 @@ def rebuild(recipe: Recipe, work: Path, output: Path, until: str = "export") -> 
 
 def main() -> None:
     """Command line of the recipe."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--scale", choices=list(RECIPES), default="v0")
-    parser.add_argument("--work", type=Path, default=None, help="state folder, default ~/.cache/anchorface-train/SCALE")
-    parser.add_argument("-o", "--output", type=Path, default=None, help="model folder to write, default WORK/suite")
+    parser.add_argument(
+        "--work", type=Path, default=None, help="state folder, default ~/.cache/anchorface-train/SCALE"
+    )
+    parser.add_argument(
+        "-o", "--output", type=Path, default=None, help="model folder to write, default WORK/suite"
+    )
     parser.add_argument("--until", default="export", choices=["autoencoder", "t2i", "control", "export"])
-    parser.add_argument("--steps", nargs="*", default=[], metavar="STAGE=N", help="other budgets, e.g. t2i=20000")
+    parser.add_argument(
+        "--steps", nargs="*", default=[], metavar="STAGE=N", help="other budgets, e.g. t2i=20000"
+    )
+    parser.add_argument(
+        "--compile", action="store_true", help="torch.compile the U-Net: minutes to start, then faster"
+    )
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     recipe = RECIPES[args.scale]
@@ -242,7 +263,7 @@ def main() -> None:
     work = args.work or Path.home() / ".cache/anchorface-train" / args.scale
     work.mkdir(parents=True, exist_ok=True)
     (work / "recipe.json").write_text(json.dumps(recipe, default=lambda x: x.__dict__, indent=1))
-    rebuild(recipe, work, args.output or work / "suite", args.until)
+    rebuild(recipe, work, args.output or work / "suite", args.until, args.compile)
 
 
 if __name__ == "__main__":

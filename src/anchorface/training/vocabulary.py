@@ -26,7 +26,11 @@ def build_tokenizer(words: list[str], folder: Path) -> CLIPTokenizer:
         vocabulary.setdefault(f"{letter}</w>", len(vocabulary))
     core.model.save(str(folder.parent), "bpe")
     merges_file = folder.parent / "bpe-merges.txt"
-    merges = [tuple(line.split()) for line in merges_file.read_text().splitlines() if line and not line.startswith("#version")]
+    merges = [
+        tuple(line.split())
+        for line in merges_file.read_text().splitlines()
+        if line and not line.startswith("#version")
+    ]
     for name in ("bpe-merges.txt", "bpe-vocab.json"):
         (folder.parent / name).unlink()
     tokenizer = CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=MAX_LENGTH)

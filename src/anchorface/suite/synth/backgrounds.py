@@ -48,7 +48,9 @@ def _bricks(rng: np.random.Generator, size: int) -> np.ndarray:
     mortar = (y % 1 < 0.13) | (shift % 1 < 0.06)
     tone = rng.random((rows + 3, rows + 3))[np.floor(y).astype(int), np.floor(shift).astype(int)]
     brick = np.array([0.58, 0.27, 0.2]) * (0.8 + 0.4 * tone[..., None])
-    picture = np.where(mortar[..., None], np.array([0.72, 0.68, 0.63]), brick) + 0.05 * (_noise(rng, size, 40)[..., None] - 0.5)
+    picture = np.where(mortar[..., None], np.array([0.72, 0.68, 0.63]), brick) + 0.05 * (
+        _noise(rng, size, 40)[..., None] - 0.5
+    )
     return gaussian_filter(picture, (size / 200, size / 200, 0))
 
 
@@ -57,7 +59,9 @@ def _night(rng: np.random.Generator, size: int) -> np.ndarray:
     picture = np.stack([0.05 + 0.05 * y, 0.05 + 0.05 * y, 0.13 + 0.06 * y], -1)
     for _ in range(rng.integers(25, 45)):
         cx, cy, r = rng.random(), rng.uniform(0.05, 0.95), rng.uniform(0.008, 0.035)
-        color = np.array([(1, 0.8, 0.4), (1, 0.5, 0.25), (0.6, 0.8, 1), (1, 0.95, 0.8), (1, 0.3, 0.35)][rng.integers(5)])
+        color = np.array(
+            [(1, 0.8, 0.4), (1, 0.5, 0.25), (0.6, 0.8, 1), (1, 0.95, 0.8), (1, 0.3, 0.35)][rng.integers(5)]
+        )
         disc = 1 / (1 + np.exp(np.clip(((x - cx) ** 2 + (y - cy) ** 2 - r * r) / (r * r) * 6, -30, 30)))
         picture = picture + disc[..., None] * color * rng.uniform(0.3, 0.8)
     return picture

@@ -43,7 +43,9 @@ def jittered(expression: np.ndarray, rng: np.random.Generator, amount: float = 0
 def map_channels(vertices: np.ndarray, camera: Camera, head_z: float) -> np.ndarray:
     """Control maps of one frame as uint8 [H, W, 4]: normal and one channel of shaded."""
     maps = draw_maps(vertices, camera, head_z, ("normal", "shaded"))
-    return (np.concatenate([maps["normal"], maps["shaded"][:1]]) * 255 + 0.5).astype(np.uint8).transpose(1, 2, 0)
+    return (
+        (np.concatenate([maps["normal"], maps["shaded"][:1]]) * 255 + 0.5).astype(np.uint8).transpose(1, 2, 0)
+    )
 
 
 def still(seed: int) -> tuple[np.ndarray, np.ndarray, dict]:
@@ -57,7 +59,11 @@ def still(seed: int) -> tuple[np.ndarray, np.ndarray, dict]:
     where = np.array([rng.normal(0, 0.012), rng.normal(-0.045, 0.01), -head_distance(look, rng)])
     vertices = vertices_of(person, expression[None], rotation[None], where[None])[0]
     picture = render(person, vertices, camera, draw_lighting(rng), backdrop_for(person, SIZE))
-    return picture, map_channels(vertices, camera, where[2]), {"seed": seed, "caption": caption(look, rng), **asdict(look)}
+    return (
+        picture,
+        map_channels(vertices, camera, where[2]),
+        {"seed": seed, "caption": caption(look, rng), **asdict(look)},
+    )
 
 
 def _ease(frames: int, start: float, length: float) -> np.ndarray:
@@ -70,11 +76,18 @@ def draw_motion(look: Look, frames: int, rng: np.random.Generator) -> tuple[np.n
     """Expression [F, 52] and rotation [F, 3] of a little scene: head turns, an expression comes, blinks, perhaps talk."""
     rotation = np.zeros((frames, 3)) + rng.normal(0, [0.08, 0.22, 0.06])
     for _ in range(rng.integers(1, 3)):
-        rotation += rng.normal(0, [0.12, 0.38, 0.08]) * _ease(frames, rng.uniform(0, 0.5), rng.uniform(0.3, 0.6))[:, None]
+        rotation += (
+            rng.normal(0, [0.12, 0.38, 0.08])
+            * _ease(frames, rng.uniform(0, 0.5), rng.uniform(0.3, 0.6))[:, None]
+        )
     rotation = np.clip(rotation, [-0.45, -0.9, -0.35], [0.45, 0.9, 0.35])
     named = expression_vector(EXPRESSION[look.expression])
     other = expression_vector(EXPRESSION[str(rng.choice([k for k in EXPRESSION if k != "eyes closed"]))])
-    blend = _ease(frames, rng.uniform(0.1, 0.6), rng.uniform(0.15, 0.35))[:, None] if rng.random() < 0.5 else np.zeros((frames, 1))
+    blend = (
+        _ease(frames, rng.uniform(0.1, 0.6), rng.uniform(0.15, 0.35))[:, None]
+        if rng.random() < 0.5
+        else np.zeros((frames, 1))
+    )
     expression = named * (1 - blend) + other * blend * rng.uniform(0.6, 1)
     if rng.random() < 0.35:  # talk: the jaw and lips move at syllable rate (4-5 per second), sampled at 8 fps
         t = np.arange(frames) / 8
@@ -141,4 +154,8 @@ def read_set(folder: Path) -> tuple[np.ndarray, np.ndarray, list[dict]]:
     shards = sorted(folder.glob("*.npz"))
     loaded = [np.load(p) for p in shards]
     records = [r for p in shards for r in json.loads(p.with_suffix(".json").read_text())]
-    return np.concatenate([d["pictures"] for d in loaded]), np.concatenate([d["maps"] for d in loaded]), records
+    return (
+        np.concatenate([d["pictures"] for d in loaded]),
+        np.concatenate([d["maps"] for d in loaded]),
+        records,
+    )

@@ -35,7 +35,9 @@ def draw_lighting(rng: np.random.Generator) -> Lighting:
     """Key from the front half above eye level; the fill never lets shadows go black."""
     azimuth, height = rng.uniform(-1.1, 1.1), rng.uniform(0.1, 0.9)
     key = np.array([np.sin(azimuth) * np.cos(height), np.sin(height), np.cos(azimuth) * np.cos(height)])
-    return Lighting(key, rng.uniform(0.5, 0.72), rng.uniform(0.42, 0.55), rng.uniform(0.0, 0.3), rng.uniform(-0.04, 0.06))
+    return Lighting(
+        key, rng.uniform(0.5, 0.72), rng.uniform(0.42, 0.55), rng.uniform(0.0, 0.3), rng.uniform(-0.04, 0.06)
+    )
 
 
 class Stage:
@@ -57,7 +59,9 @@ class Stage:
         masks = np.stack([f.masks[k].numpy() for k in ("lips", "eyelids", "ears", "inside-mouth")], 1)
         one_hot = np.eye(len(f.parts), dtype=np.float32)[self.part]
         self.occlusion = self._occlusion()
-        self.attributes = np.concatenate([self.canonical, eyes, masks, one_hot[:, :4], self.occlusion[:, None]], 1)
+        self.attributes = np.concatenate(
+            [self.canonical, eyes, masks, one_hot[:, :4], self.occlusion[:, None]], 1
+        )
         self.scalp = self._scalp()
         inside = self.scalp[self.body] > 0.02
         self.cap = self.body[inside.any(1) & np.all(self.part[self.body] == 0, 1)]
@@ -85,7 +89,11 @@ class Stage:
         """How much hair grows at each vertex [V], 0..1: above the hairline, behind the ears, not on them."""
         x, y, z = self.canonical.T
         # Hairline height as a function of depth: forehead, temple, around the ear, nape.
-        line = np.interp(z, [-0.13, -0.09, -0.03, 0.0, 0.03, 0.06, 0.09, 0.11], [-0.045, -0.04, -0.01, 0.045, 0.062, 0.085, 0.108, 0.118])
+        line = np.interp(
+            z,
+            [-0.13, -0.09, -0.03, 0.0, 0.03, 0.06, 0.09, 0.11],
+            [-0.045, -0.04, -0.01, 0.045, 0.062, 0.085, 0.108, 0.118],
+        )
         grow = np.clip((y - line) / 0.012, 0, 1)
         ears = self.face.masks["ears"].numpy() > 0.2
         return np.where(ears | (self.part != 0), 0, grow).astype(np.float32)
@@ -117,13 +125,17 @@ class Person:
         return cls(look, shape.numpy(), seed)
 
 
-def _hair_shell(s: Stage, look: Look, vertices: np.ndarray, rng: np.random.Generator) -> list[tuple[np.ndarray, np.ndarray]]:
+def _hair_shell(
+    s: Stage, look: Look, vertices: np.ndarray, rng: np.random.Generator
+) -> list[tuple[np.ndarray, np.ndarray]]:
     """Hair as meshes (vertices [V, 3], triangles): a cap grown along the normals, a long shell, a bun."""
     if look.hair_style == "bald":
         return []
     normal = vertex_normals(vertices, s.body)
     canonical, grow = s.canonical, s.scalp
-    thickness = {"short": 0.011, "long": 0.013, "curly": 0.034, "bun": 0.008}[look.hair_style] * rng.uniform(0.85, 1.2)
+    thickness = {"short": 0.011, "long": 0.013, "curly": 0.034, "bun": 0.008}[look.hair_style] * rng.uniform(
+        0.85, 1.2
+    )
     if look.hair_style == "curly":
         thickness = thickness * (0.62 + 0.75 * s.sample_noise(canonical + rng.random() * 3, 60))
     top = 1 + 0.5 * np.clip(canonical[:, 1] / 0.15, 0, 1)
@@ -139,7 +151,9 @@ def _hair_shell(s: Stage, look: Look, vertices: np.ndarray, rng: np.random.Gener
         up = normal[np.argmin(np.linalg.norm(canonical - [0, 0.155, -0.02], axis=1))]
         radius = rng.uniform(0.032, 0.045)
         theta, phi = np.meshgrid(np.linspace(0, np.pi, 12), np.linspace(0, 2 * np.pi, 20))
-        ball = np.stack([np.sin(theta) * np.cos(phi), np.cos(theta), np.sin(theta) * np.sin(phi)], -1).reshape(-1, 3)
+        ball = np.stack(
+            [np.sin(theta) * np.cos(phi), np.cos(theta), np.sin(theta) * np.sin(phi)], -1
+        ).reshape(-1, 3)
         i = np.arange(19 * 12).reshape(19, 12)[:, :-1].ravel()
         quads = np.stack([i, i + 12, i + 1, i + 1, i + 12, i + 13], 1).reshape(-1, 3)
         shells.append((centre + up * radius * 0.75 + ball * radius, quads))
@@ -149,12 +163,20 @@ def _hair_shell(s: Stage, look: Look, vertices: np.ndarray, rng: np.random.Gener
 def _paint_body(s: Stage, look: Look, at: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Albedo [P, 3] and gloss [P] of skin, eyes, teeth and tongue from interpolated attributes [P, 15]."""
     rng = np.random.default_rng([seed, 2])
-    p, eye, (lips, lids, ears, inside), part, _ = at[:, :3], at[:, 3:6], at[:, 6:10].T, at[:, 10:14], at[:, 14]
+    p, eye, (lips, lids, ears, inside), part, _ = (
+        at[:, :3],
+        at[:, 3:6],
+        at[:, 6:10].T,
+        at[:, 10:14],
+        at[:, 14],
+    )
     x, y, z = np.abs(p[:, 0]), p[:, 1], p[:, 2]
     base = np.array(SKIN[look.skin], np.float32) / 255 * rng.uniform(0.95, 1.05)
     fine = s.sample_noise(p, 420)[:, None] - 0.5
     color = base * (1 + 0.05 * fine + 0.05 * (s.sample_noise(p, 60, 1)[:, None] - 0.5))
-    blush = np.exp(-(((x - 0.036) / 0.018) ** 2) - ((y - 0.01) / 0.018) ** 2) + 0.8 * np.exp(-((x / 0.012) ** 2) - ((y - 0.005) / 0.012) ** 2)
+    blush = np.exp(-(((x - 0.036) / 0.018) ** 2) - ((y - 0.01) / 0.018) ** 2) + 0.8 * np.exp(
+        -((x / 0.012) ** 2) - ((y - 0.005) / 0.012) ** 2
+    )
     blush = np.where(z > 0.06, blush, 0) + 0.5 * ears
     color = color * (1 - blush[:, None] * np.array([0.0, 0.11, 0.1]))
     lip = np.array([0.74, 0.07, 0.13]) if look.lips == "red" else base * np.array([0.86, 0.58, 0.58])
@@ -162,14 +184,27 @@ def _paint_body(s: Stage, look: Look, at: np.ndarray, seed: int) -> tuple[np.nda
     color = color * (1 - 0.16 * lids[:, None])
     if look.age == "old":
         # Lines of the forehead and crow's feet, broken up by noise, and folds beside the nose.
-        line = np.clip(np.sin(y * 900 + 9 * s.sample_noise(p, 55)) - 0.6, 0, 1) * 1.6 * s.sample_noise(p, 90, 1)
-        place = np.exp(-(((y - 0.095) / 0.014) ** 2) - (x / 0.04) ** 2) + np.exp(-(((y - 0.042) / 0.012) ** 2) - ((x - 0.056) / 0.009) ** 2)
-        fold = np.exp(-(((x - 0.024 - 0.5 * np.clip(0.008 - y, 0, 1)) / 0.0022) ** 2)) * (y < 0.010) * (y > -0.018)
+        line = (
+            np.clip(np.sin(y * 900 + 9 * s.sample_noise(p, 55)) - 0.6, 0, 1) * 1.6 * s.sample_noise(p, 90, 1)
+        )
+        place = np.exp(-(((y - 0.095) / 0.014) ** 2) - (x / 0.04) ** 2) + np.exp(
+            -(((y - 0.042) / 0.012) ** 2) - ((x - 0.056) / 0.009) ** 2
+        )
+        fold = (
+            np.exp(-(((x - 0.024 - 0.5 * np.clip(0.008 - y, 0, 1)) / 0.0022) ** 2))
+            * (y < 0.010)
+            * (y > -0.018)
+        )
         color = color * (1 - ((0.3 * line * place + 0.14 * fold) * (z > 0.05))[:, None])
     # Brows: a tapering arc in the hair's colour, a little darker.
     arc = 0.0645 + 0.008 * np.sin((x - 0.010) / 0.045 * 2.2)
     half = np.interp(x, [0.008, 0.012, 0.035, 0.052], [0, 0.0042, 0.0036, 0.0006])
-    brow = np.clip((half - np.abs(y - arc)) / 0.0016 + 0.6 * fine[:, 0], 0, 1) * (z > 0.06) * (x > 0.008) * (x < 0.053)
+    brow = (
+        np.clip((half - np.abs(y - arc)) / 0.0016 + 0.6 * fine[:, 0], 0, 1)
+        * (z > 0.06)
+        * (x > 0.008)
+        * (x < 0.053)
+    )
     hair = np.array(HAIR_COLOR[look.hair_color] if look.hair_style != "bald" else HAIR_COLOR["brown"]) / 255
     hair = np.minimum(hair * 0.75, base * 0.8)
     color = color * (1 - 0.85 * brow[:, None]) + hair * 0.85 * brow[:, None]
@@ -190,7 +225,14 @@ def _paint_body(s: Stage, look: Look, at: np.ndarray, seed: int) -> tuple[np.nda
     return color, np.where(on_eye, 0.5, gloss)
 
 
-def _shade(color: np.ndarray, normal: np.ndarray, occlusion: np.ndarray, gloss: np.ndarray, light: Lighting, power: float) -> np.ndarray:
+def _shade(
+    color: np.ndarray,
+    normal: np.ndarray,
+    occlusion: np.ndarray,
+    gloss: np.ndarray,
+    light: Lighting,
+    power: float,
+) -> np.ndarray:
     """Wrapped diffuse key + hemisphere fill + soft highlight + rim, in display values [P, 3]."""
     normal = normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-9)
     lambert = np.clip((normal @ light.key + 0.35) / 1.35, 0, 1)
@@ -226,7 +268,11 @@ def render(
     owner = np.repeat(np.arange(len(shells)), [len(t) for _, t in shells])
     hits = cast(points, triangles, view)
     normals = np.concatenate([vertex_normals(v, t) for v, t in shells])
-    canvas = backdrop if backdrop.shape[:2] == size[::-1] else np.repeat(np.repeat(backdrop, supersample, 0), supersample, 1)
+    canvas = (
+        backdrop
+        if backdrop.shape[:2] == size[::-1]
+        else np.repeat(np.repeat(backdrop, supersample, 0), supersample, 1)
+    )
     canvas = canvas.copy()
     flat, mask = canvas.reshape(-1, 3), hits.mask.ravel()
     normal = hits.interpolate(triangles, normals)
@@ -242,7 +288,9 @@ def render(
     tone = np.array(COLORS[look.clothes]) / 255
     local = np.einsum("pk,pkc->pc", weights[cloth], s.canonical[index[cloth] - starts[1]], optimize=True)
     weave = 1 + 0.08 * (s.sample_noise(local, 300)[:, None] - 0.5)
-    out[cloth] = _shade(tone * weave, normal[cloth], np.full(cloth.sum(), 0.95), np.full(cloth.sum(), 0.02), light, 8)
+    out[cloth] = _shade(
+        tone * weave, normal[cloth], np.full(cloth.sum(), 0.95), np.full(cloth.sum(), 0.02), light, 8
+    )
     hair = owner >= 2
     if hair.any():
         shell = np.concatenate([s.canonical if len(v) == len(s.canonical) else v * 2 for v, _ in shells])
@@ -258,10 +306,15 @@ def render(
     return (np.clip(picture, 0, 1) * 255 + 0.5).astype(np.uint8)
 
 
-def vertices_of(person: Person, expression: np.ndarray, rotation: np.ndarray, translation: np.ndarray) -> np.ndarray:
+def vertices_of(
+    person: Person, expression: np.ndarray, rotation: np.ndarray, translation: np.ndarray
+) -> np.ndarray:
     """Posed vertices [F, V, 3] for expression [F, 52], rotation [F, 3] and translation [F, 3]."""
     with torch.no_grad():
-        args = [torch.as_tensor(np.asarray(a), dtype=torch.float32) for a in (person.shape[None], expression, rotation, translation)]
+        args = [
+            torch.as_tensor(np.asarray(a), dtype=torch.float32)
+            for a in (person.shape[None], expression, rotation, translation)
+        ]
         return stage().face(*args).numpy()
 
 

@@ -7,7 +7,13 @@ import numpy as np
 from ...conventions import ARKIT_INDEX, ARKIT_NAMES
 from ...face.model import Labels
 
-SKIN = {"pale": (238, 203, 184), "light": (224, 178, 152), "tan": (198, 145, 112), "brown": (145, 96, 68), "dark": (92, 60, 44)}
+SKIN = {
+    "pale": (238, 203, 184),
+    "light": (224, 178, 152),
+    "tan": (198, 145, 112),
+    "brown": (145, 96, 68),
+    "dark": (92, 60, 44),
+}
 HAIR_COLOR = {
     "black": (26, 22, 22), "brown": (86, 56, 36), "blond": (214, 178, 112), "red": (160, 66, 32),
     "grey": (140, 140, 144), "white": (226, 224, 220), "blue": (46, 84, 196), "pink": (226, 116, 164),
@@ -23,14 +29,20 @@ SCENES = ("beach", "forest", "brick wall", "city at night")
 EXPRESSION: dict[str, dict[str, float]] = {
     "neutral": {},
     "smiling": {"mouthSmile*": 0.9, "cheekSquint*": 0.5, "mouthDimple*": 0.3},
-    "laughing": {"mouthSmile*": 1.0, "cheekSquint*": 0.8, "jawOpen": 0.45, "mouthUpperUp*": 0.4, "eyeSquint*": 0.5},
+    "laughing": {
+        "mouthSmile*": 1.0,
+        "cheekSquint*": 0.8,
+        "jawOpen": 0.45,
+        "mouthUpperUp*": 0.4,
+        "eyeSquint*": 0.5,
+    },
     "surprised": {"jawOpen": 0.6, "browInnerUp": 1.0, "browOuterUp*": 1.0, "eyeWide*": 1.0},
     "angry": {"browDown*": 1.0, "noseSneer*": 0.8, "mouthFrown*": 0.6, "mouthPress*": 0.6, "eyeSquint*": 0.4},
     "sad": {"browInnerUp": 0.9, "mouthFrown*": 1.0, "mouthShrugLower": 0.6, "eyeLookDown*": 0.4},
     "eyes closed": {"eyeBlink*": 1.0},
     "mouth open": {"jawOpen": 0.7},
 }
-AGES = {"young": 0.47, "middle-aged": 0.68, "old": 0.92}
+AGES = {"young": 0.62, "middle-aged": 0.78, "old": 0.93}
 FRAMING = {"close-up": (0.62, 0.78), "portrait": (0.52, 0.62), "bust": (0.42, 0.50)}
 """Height of the head (crown to chin) as a share of the picture's height."""
 HEAD_HEIGHT_METRES = 0.235
@@ -93,7 +105,9 @@ def caption(look: Look, rng: np.random.Generator, *, keep: float = 0.8) -> str:
     noun = look.gender if has(0.95) else "person"
     head = [either("a photo of", "a portrait of", "a picture of", "")]
     if has(0.7):
-        head = [{"close-up": "a close-up of", "portrait": "a portrait of", "bust": "a bust shot of"}[look.framing]]
+        head = [
+            {"close-up": "a close-up of", "portrait": "a portrait of", "bust": "a bust shot of"}[look.framing]
+        ]
     subject = " ".join(x for x in (head[0], "an" if age == "old" else "a", age, noun) if x)
     hair = "bald" if look.hair_style == "bald" else ""
     if look.hair_style != "bald":

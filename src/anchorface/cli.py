@@ -1,0 +1,137 @@
+"""The command ``anchorface``: reads arguments, runs one command, puts foreseeable failures into a sentence.
+
+Nothing here or in :mod:`anchorface.commands` imports torch before a command runs.
+"""
+
+import errno
+import functools
+import os
+import re
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import tyro
+
+from .commands.animate import animate
+from .commands.console import say
+from .commands.imagine import imagine
+from .commands.render import render
+from .commands.track import track
+from .errors import AnchorfaceError
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "imagine": imagine,
+    "animate": animate,
+    "track": track,
+    "render": render,
+}
+
+_DESCRIPTION = """Animate any personalised Stable Diffusion face model without losing the face.
+
+anchorface animate "a man with a red beard" --drive talk.mp4 -o out.mp4
+"""
+
+_QUIET = {
+    "DIFFUSERS_VERBOSITY": "error",
+    "TRANSFORMERS_VERBOSITY": "error",
+    "HF_HUB_OFFLINE": "1",  # models are folders on this machine; a typing error must not become a download
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "GLOG_minloglevel": "2",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+}
+"""Environment of the libraries below us; what the user has set already wins."""
+
+_FAILED = 2
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line ``argv`` (default: the process's own); return 0, or 2 for a foreseeable failure.
+
+    With ANCHORFACE_DEBUG=1 in the environment failures keep their traceback and libraries may talk.
+    """
+    debug = os.environ.get("ANCHORFACE_DEBUG", "") not in ("", "0")
+    try:
+        run = _parse(sys.argv[1:] if argv is None else argv)
+        if debug:
+            run()
+        else:
+            for name, value in _QUIET.items():
+                os.environ.setdefault(name, value)
+            with warnings.catch_warnings():
+                warnings.showwarning = _show_warning
+                run()
+    except SystemExit as stop:  # tyro has printed help (code 0) or what it did not understand (code 2)
+        return 0 if stop.code in (0, None) else _FAILED
+    except (KeyboardInterrupt, Exception) as error:
+        message = explain(error)
+        if debug or message is None:
+            raise
+        say(message, stderr=True, style="bold red")
+        return _FAILED
+    return 0
+
+
+def _parse(argv: Sequence[str]) -> Callable[[], None]:
+    """The chosen command with its arguments, ready to run."""
+
+    def later(command: Callable[..., None]) -> Callable[..., Callable[[], None]]:
+        @functools.wraps(command)
+        def bind(*args: object, **kwargs: object) -> Callable[[], None]:
+            return functools.partial(command, *args, **kwargs)
+
+        return bind
+
+    conf = tyro.conf
+    return tyro.extras.subcommand_cli_from_dict(
+        {name: later(command) for name, command in COMMANDS.items()},
+        prog="anchorface",
+        description=_DESCRIPTION,
+        args=list(argv),
+        config=(
+            conf.OmitArgPrefixes,
+            conf.UseAppendAction,
+            conf.DisallowNone,
+            conf.PositionalMetavarFromFieldName,
+        ),
+    )
+
+
+def explain(error: BaseException) -> str | None:
+    """One sentence with a remedy for a failure that is not a fault of ours; None for the others."""
+    if isinstance(error, AnchorfaceError):
+        return _with_option_name(str(error))
+    if isinstance(error, KeyboardInterrupt):
+        return "Interrupted; no unfinished output was left behind."
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"{error.filename or 'output'}: the disk is full; free some space or choose another folder."
+    # torch reports exhausted memory as RuntimeError, on the CPU and on the GPU alike.
+    text = str(error).lower()
+    no_memory = isinstance(error, RuntimeError) and (
+        "out of memory" in text or "can't allocate memory" in text
+    )
+    if isinstance(error, MemoryError) or no_memory:
+        return "Out of memory; ask for fewer frames (-L), smaller pictures (-W, -H), or close other programs."
+    if isinstance(error, OSError):
+        return f"{error.filename or 'file'}: {error.strerror or error}."
+    return None
+
+
+def _with_option_name(message: str) -> str:
+    """Options as the command line spells them: ``anchor.index: expected`` -> ``--anchor-index: expected``."""
+    names = {"anchor.index": "anchor-index", "anchor.keep": "keep-anchor", "control_weight": "control-weight"}
+    words = "seed|steps|cfg|negative|sampler|width|height|frame|length|fps|drive"
+    words += "|anchor.index|anchor.keep|control_weight"
+    return re.sub(rf"^({words}): ", lambda found: f"--{names.get(found[1], found[1])}: ", message)
+
+
+def _show_warning(message: Warning | str, category: type[Warning], filename: str, *_: object) -> None:
+    """Show our own warnings as one line; other libraries' are for developers (ANCHORFACE_DEBUG=1)."""
+    if category is UserWarning and Path(__file__).parent in Path(filename).parents:
+        say(f"Note: {message}", stderr=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

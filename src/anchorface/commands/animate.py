@@ -1,0 +1,99 @@
+"""``anchorface animate``: prompt and driver in, anchored animation out."""
+
+import dataclasses
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from ..config import AnimateRequest
+from ..conventions import DEFAULT_FRAMES
+from ..outputs import check_output
+from .console import closing_line, progress_bar
+from .inputs import check_models, existing
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ..pipeline.animate import ComparedClip
+    from ..types import Clip
+
+_PANEL_SIDE = 512
+_LABELS = {"text_to_image": "text to image", "animatediff": "AnimateDiff", "anchored": "anchored (ours)"}
+
+
+def animate(
+    request: AnimateRequest,
+    *,
+    drop_anchor: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
+) -> None:
+    """A clip that moves as the driver does and looks as the text-to-image model draws.
+
+    --compare also writes out.compare.mp4 beside out.mp4: driver, maps, text-to-image picture, plain
+    AnimateDiff and the anchored clip in a row.
+
+    Example: anchorface animate "a man with a red beard" --drive talk.mp4 -L 16 -o out.mp4
+
+    Args:
+        drop_anchor: Cut the anchor from the clip: the same as --no-keep-anchor.
+    """
+    started = time.perf_counter()
+    if drop_anchor:
+        request = dataclasses.replace(request, anchor=dataclasses.replace(request.anchor, keep=False))
+    inputs = [*check_models(request.models), *existing("--drive", request.drive)]
+    path = check_output(request.output, inputs=inputs, folder=True)
+    if request.length or request.drive is None:  # else the driver decides, and the pipeline checks
+        request.anchor.resolve(request.length or DEFAULT_FRAMES)
+    beside = check_output(comparison_path(path), inputs=inputs) if request.compare else None
+
+    from ..pipeline import animate as pipeline
+    from ..video import write_clip
+
+    with progress_bar("animating") as progress:
+        clip = pipeline.animate(request, progress=progress)
+    write_clip(clip, path)
+    frames, height, width, _ = clip.frames.shape
+    closing_line(path, f"{width} x {height}, {frames} frames, {clip.fps:g} fps", started)
+    if isinstance(clip, pipeline.ComparedClip) and beside is not None:
+        sheet = _compared(clip, request.drive)
+        write_clip(sheet, beside, source_type="compositeWithTrainedAlgorithmicMedia")
+        closing_line(beside, ", ".join(sheet.record["panels"]), started)
+
+
+def comparison_path(output: Path) -> Path:
+    """Where --compare writes: ``out.mp4`` -> ``out.compare.mp4``; an mp4 beside a folder of frames."""
+    suffix = "" if output.is_dir() else output.suffix
+    return output.with_name(output.name.removesuffix(suffix) + ".compare" + (suffix or ".mp4"))
+
+
+def _compared(clip: "ComparedClip", drive: Path | None) -> "Clip":
+    """The clip's panels in a row, led by the driver's own picture where there is one."""
+    from ..motion.files import is_track_file
+    from ..types import Clip
+    from ..video import side_by_side
+
+    panels = {}
+    if drive is not None and not is_track_file(drive):
+        panels["driver"] = _driver_pictures(clip, drive)
+    panels |= {_LABELS.get(name, name): value for name, value in clip.panels.items()}
+    return Clip(side_by_side(panels), clip.fps, {**clip.record, "panels": list(panels)})
+
+
+def _driver_pictures(clip: "ComparedClip", drive: Path) -> "np.ndarray":
+    """The driver's frames [F, H, W, 3] at the clip's times, without the one a dropped anchor took along."""
+    import numpy as np
+
+    from ..video import read_clip
+
+    source = read_clip(drive, max_side=_PANEL_SIDE)
+    last = len(source) - 1
+    count, k = clip.record["sampled_frames"], clip.record["anchor_index"]
+    position = np.arange(count) * source.fps / clip.fps
+    if count * source.fps / clip.fps > len(source) * (
+        1 + 1e-6
+    ):  # to and fro, as motion.edit.resample plays it
+        position = last - np.abs(last - position % max(1, 2 * last))
+    taken = np.minimum(position.round().astype(int), last)
+    dropped = k is not None and not clip.record["anchor_kept"]
+    return source.frames[np.delete(taken, k) if dropped else taken]

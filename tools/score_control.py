@@ -1,0 +1,132 @@
+"""Does the animation follow its driver? ``python tools/score_control.py DRIVER.track... [--seeds 0 1 2]``.
+
+Animates each driver with several prompts and seeds (the shipped suite), tracks the result with our own tracker, and prints
+per driver the correlation, slope and mean absolute error of yaw, pitch and roll, for drivers whose range is large enough,
+and correlations of eye and mouth opening. ``--floor`` scores against shuffled drivers instead.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from anchorface import load_track
+from anchorface.config import AnimateRequest, ModelOptions, SamplingOptions
+from anchorface.conventions import ARKIT_INDEX
+from anchorface.errors import NoFaceError
+from anchorface.face.rotations import rotmat_to_euler, rotvec_to_rotmat
+from anchorface.pipeline.animate import animate
+from anchorface.pipeline.loading import load_models
+from anchorface.tracking.track import track_frames
+from anchorface.types import FaceTrack
+
+PROMPTS = (
+    "a portrait of a young woman with long red hair, pale skin, on a blue background",
+    "a close-up of a man, bald, with brown skin, in front of a grey background",
+    "a portrait of an old woman with short white hair, light skin, in a forest",
+    "a portrait of a young man with short black hair, tan skin, on a white background",
+)
+ENOUGH = {"yaw": 30.0, "pitch": 20.0, "roll": 15.0}
+"""Degrees of range below which a correlation with the driver means nothing."""
+
+
+def angles(track: FaceTrack) -> np.ndarray:
+    """Yaw, pitch, roll [F, 3] in degrees."""
+    return np.rad2deg(rotmat_to_euler(rotvec_to_rotmat(torch.from_numpy(track.rotation))).numpy())
+
+
+def opening(track: FaceTrack) -> np.ndarray:
+    """Eye closing and mouth opening [F, 2] as action strengths."""
+    e = track.expression
+    blink = (e[:, ARKIT_INDEX["eyeBlinkLeft"]] + e[:, ARKIT_INDEX["eyeBlinkRight"]]) / 2
+    return np.stack([blink, e[:, ARKIT_INDEX["jawOpen"]]], 1)
+
+
+def compare(driver: FaceTrack, result: FaceTrack) -> dict[str, dict[str, float]]:
+    """Correlation, slope, error (after removing the mean offset) of each angle, where the driver moves enough."""
+    out = {}
+    want, got = angles(driver), angles(result)
+    for i, name in enumerate(ENOUGH):
+        a, b = want[:, i] - want[:, i].mean(), got[:, i] - got[:, i].mean()
+        if np.ptp(want[:, i]) >= ENOUGH[name]:
+            out[name] = {
+                "correlation": float((a * b).sum() / np.sqrt((a * a).sum() * (b * b).sum() + 1e-12)),
+                "slope": float((a * b).sum() / (a * a).sum()),
+                "mae_degrees": float(np.abs(want[:, i] - got[:, i]).mean()),
+                "range": float(np.ptp(want[:, i])),
+            }
+    for i, name in enumerate(("blink", "jaw")):
+        a, b = opening(driver)[:, i], opening(result)[:, i]
+        if np.ptp(a) > 0.25:
+            out[name] = {"correlation": float(np.corrcoef(a, b)[0, 1]) if b.std() > 1e-6 else 0.0}
+    return out
+
+
+def enlarged(frames: np.ndarray, side: int = 384) -> np.ndarray:
+    """Frames [F, H, W, 3] enlarged to ``side`` pixels for the detector."""
+    return np.stack(
+        [np.asarray(Image.fromarray(f).resize((side, side), Image.Resampling.LANCZOS)) for f in frames]
+    )
+
+
+def main() -> None:
+    """Run the benchmark and print a JSON summary."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("drivers", nargs="+", type=Path)
+    parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1])
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--model", type=Path, default=None)
+    parser.add_argument("--sheets", type=Path, help="folder for contact sheets of every clip")
+    parser.add_argument("-L", "--length", type=int, default=16)
+    args = parser.parse_args()
+    models = load_models(ModelOptions(model=args.model, device="cpu"))
+    from anchorface.motion.edit import resample
+
+    pooled: dict[str, list[dict]] = {}
+    lost = total = 0
+    for path in args.drivers:
+        driver = load_track(path)
+        if len(driver) > args.length:
+            driver = resample(driver, args.length, driver.fps)
+        for p, prompt in enumerate(PROMPTS):
+            for seed in args.seeds:
+                request = AnimateRequest(
+                    prompt, sampling=SamplingOptions(seed=seed + 100 * p, steps=args.steps)
+                )
+                clip = animate(request, track=driver, models=models)
+                total += 1
+                if args.sheets:
+                    args.sheets.mkdir(parents=True, exist_ok=True)
+                    Image.fromarray(np.concatenate(list(clip.frames), 1)).save(
+                        args.sheets / f"{path.stem}-{p}-{seed}.png"
+                    )
+                try:
+                    result, _ = track_frames(enlarged(clip.frames), clip.fps)
+                except NoFaceError:
+                    lost += 1
+                    continue
+                scores = compare(driver, result)
+                print(
+                    path.stem,
+                    p,
+                    seed,
+                    json.dumps({k: {n: round(x, 3) for n, x in v.items()} for k, v in scores.items()}),
+                    flush=True,
+                )
+                for name, values in scores.items():
+                    pooled.setdefault(name, []).append(values)
+    summary = {
+        name: {key: round(float(np.median([v[key] for v in values])), 3) for key in values[0]}
+        | {"clips": len(values)}
+        for name, values in pooled.items()
+    }
+    print(json.dumps({"clips": total, "no_face": lost, "median": summary}, indent=1))
+
+
+if __name__ == "__main__":
+    main()
