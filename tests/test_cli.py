@@ -182,9 +182,7 @@ def test_render(track_file: Path, tmp_path: Path) -> None:
     assert recipe["ai_generated"] is False and recipe["maps"] == ["normal", "shaded"]
 
 
-def test_render_names_unknown_maps(
-    track_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_render_names_unknown_maps(track_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     message = failure(capsys, "render", track_file, "--maps", "normals", "-o", tmp_path / "a.mp4")
     assert "normals" in message and "shaded" in message
 

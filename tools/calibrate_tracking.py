@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
-from synthetic_clips import synthetic_clip
 
 from anchorface.conventions import ARKIT_INDEX
 from anchorface.face.model import HEAD, default_face
 from anchorface.tracking.basis import CALIBRATION, ellipsoid_normals, landmark_basis, visibility
 from anchorface.tracking.rotation import rotvec_to_rotmat
+from synthetic_clips import synthetic_clip
 
 FIRST_SEED, CLIPS, FRAMES = 1000, 350, 4
 DRIVERS = [ARKIT_INDEX[name] for name in ("jawOpen", "eyeBlinkLeft", "eyeBlinkRight")]
@@ -54,10 +54,15 @@ def observe(seeds: range) -> Seen:
     return Seen(*(np.stack(column).astype(np.float64) for column in zip(*rows, strict=True)))
 
 
+def on_mesh(values: np.ndarray, vertices: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Per-vertex ``values`` [..., V, 3] at points of the mesh: [..., N, 3]."""
+    return np.einsum("...nkc,nk->...nc", values[..., vertices, :].double().numpy(), weights)
+
+
 def embed(vertices: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean [N, 3], shape [S, N, 3], actions [52, N, 3] of points on the mesh, head joint at 0."""
     face = default_face()
-    at = lambda values: np.einsum("...nkc,nk->...nc", values[..., vertices, :].double().numpy(), weights)  # noqa: E731
+    at = lambda values: on_mesh(values, vertices, weights)  # noqa: E731
     joint = face.joints_basis[:, HEAD].double().numpy()[:, None]
     return at(face.mean) - face.joints_mean[HEAD].double().numpy(), at(face.basis) - joint, at(face.actions)
 
@@ -101,9 +106,10 @@ def nearest(points: np.ndarray, jaw: np.ndarray, information: np.ndarray) -> tup
     for chosen, triangles in ((range(468), skin), (range(468, 478), eyes)):
         vertices = np.repeat(triangles, len(grid), 0)
         weights = np.tile(grid, (len(triangles), 1))
-        mean, _, actions = embed(vertices, weights)
-        front = mean[:, 2] > -0.02
-        vertices, weights, mean, response = vertices[front], weights[front], mean[front], actions[DRIVERS[0], front]
+        mean = on_mesh(face.mean, vertices, weights) - face.joints_mean[HEAD].double().numpy()
+        front = (mean[:, 2] > -0.02) & (mean[:, 1] > -0.1) & (mean[:, 1] < 0.12)
+        vertices, weights, mean = vertices[front], weights[front], mean[front]
+        response = on_mesh(face.actions[DRIVERS[0]], vertices, weights)
         for i in chosen:
             off = mean - points[i]
             cost = np.einsum("mc,cd,md->m", off, rotated[i], off)

@@ -67,16 +67,12 @@ def compare(driver: FaceTrack, result: FaceTrack) -> dict[str, dict[str, float]]
 
 def enlarged(frames: np.ndarray, side: int = 384) -> np.ndarray:
     """Frames [F, H, W, 3] enlarged to ``side`` pixels for the detector."""
-    return np.stack(
-        [np.asarray(Image.fromarray(f).resize((side, side), Image.Resampling.LANCZOS)) for f in frames]
-    )
+    return np.stack([np.asarray(Image.fromarray(f).resize((side, side), Image.Resampling.LANCZOS)) for f in frames])
 
 
 def main() -> None:
     """Run the benchmark and print a JSON summary."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("drivers", nargs="+", type=Path)
     parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1])
     parser.add_argument("--steps", type=int, default=20)
@@ -95,9 +91,7 @@ def main() -> None:
             driver = resample(driver, args.length, driver.fps)
         for p, prompt in enumerate(PROMPTS):
             for seed in args.seeds:
-                request = AnimateRequest(
-                    prompt, sampling=SamplingOptions(seed=seed + 100 * p, steps=args.steps)
-                )
+                request = AnimateRequest(prompt, sampling=SamplingOptions(seed=seed + 100 * p, steps=args.steps))
                 clip = animate(request, track=driver, models=models)
                 total += 1
                 if args.sheets:
@@ -121,8 +115,7 @@ def main() -> None:
                 for name, values in scores.items():
                     pooled.setdefault(name, []).append(values)
     summary = {
-        name: {key: round(float(np.median([v[key] for v in values])), 3) for key in values[0]}
-        | {"clips": len(values)}
+        name: {key: round(float(np.median([v[key] for v in values])), 3) for key in values[0]} | {"clips": len(values)}
         for name, values in pooled.items()
     }
     print(json.dumps({"clips": total, "no_face": lost, "median": summary}, indent=1))

@@ -109,9 +109,7 @@ def explain(error: BaseException) -> str | None:
         return f"{error.filename or 'output'}: the disk is full; free some space or choose another folder."
     # torch reports exhausted memory as RuntimeError, on the CPU and on the GPU alike.
     text = str(error).lower()
-    no_memory = isinstance(error, RuntimeError) and (
-        "out of memory" in text or "can't allocate memory" in text
-    )
+    no_memory = isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)
     if isinstance(error, MemoryError) or no_memory:
         return "Out of memory; ask for fewer frames (-L), smaller pictures (-W, -H), or close other programs."
     if isinstance(error, OSError):

@@ -85,9 +85,7 @@ class SamplingOptions:
 class AnchorOptions:
     """The frame that is the text-to-image model's own picture (method.md section 2)."""
 
-    index: Annotated[
-        int | Literal["off", "auto"], tyro.conf.arg(name="anchor-index", metavar="K|auto|off")
-    ] = "auto"
+    index: Annotated[int | Literal["off", "auto"], tyro.conf.arg(name="anchor-index", metavar="K|auto|off")] = "auto"
     """Frame number from 0; auto = the middle frame, as the paper's authors do; off = plain AnimateDiff."""
     keep: Annotated[bool, tyro.conf.arg(name="keep-anchor")] = True
     """Keep the anchor in the clip. Dropped, it still steers the others, and the clip is one frame shorter."""

@@ -42,16 +42,12 @@ def check_output(
     known = ", ".join(suffixes) + (" or a name without suffix for a folder of PNG pictures" if folder else "")
     is_folder = folder and (path.is_dir() or not path.suffix)
     if not is_folder and path.suffix.lower() not in suffixes:
-        raise InputError(
-            f"{option} {path}: expected a name that ends in {known}, got {path.suffix or 'no suffix'!r}."
-        )
+        raise InputError(f"{option} {path}: expected a name that ends in {known}, got {path.suffix or 'no suffix'!r}.")
     if path.is_dir() and not is_folder:
         raise InputError(f"{option} {path}: is a folder; give a file name that ends in {known}.")
     parent = path.parent
     if not parent.is_dir():
-        raise InputError(
-            f"{option} {path}: the folder {parent} does not exist; create it: mkdir -p '{parent}'"
-        )
+        raise InputError(f"{option} {path}: the folder {parent} does not exist; create it: mkdir -p '{parent}'")
     if not os.access(parent, os.W_OK | os.X_OK):
         raise InputError(f"{option} {path}: the folder {parent} is not writable; choose another one.")
     if path.exists() and not overwrite:
@@ -82,9 +78,7 @@ def check_frame_folder(path: Path) -> None:
         raise InputError(f"{path}: is a file; give a folder, or a name with a suffix such as .mp4.")
     for item in sorted(path.iterdir()) if path.is_dir() else ():
         if not _OUR_FRAME.fullmatch(item.name):
-            raise InputError(
-                f"{path}: holds other files ({item.name}), which would be lost; choose an empty folder."
-            )
+            raise InputError(f"{path}: holds other files ({item.name}), which would be lost; choose an empty folder.")
 
 
 def _check_record(path: Path, option: str) -> None:

@@ -144,9 +144,7 @@ def read_recipe(path: str | os.PathLike[str]) -> dict[str, Any]:
     except ValueError:  # somebody else's comment, not JSON, not text
         recipe = None
     if not isinstance(recipe, dict) or "digital_source_type" not in recipe:
-        raise InputError(
-            f"{path}: carries no anchorface recipe; was it re-encoded, or made by another program?"
-        )
+        raise InputError(f"{path}: carries no anchorface recipe; was it re-encoded, or made by another program?")
     return recipe
 
 
@@ -160,9 +158,7 @@ def _embedded_text(path: Path) -> str | None:
             info = dict(image.info)
     except UnidentifiedImageError:
         return _mp4_comment(path)
-    found = re.search(
-        rb"<anchorface:recipe>(.*?)</anchorface:recipe>", _as_bytes(info.get("xmp", b"")), re.DOTALL
-    )
+    found = re.search(rb"<anchorface:recipe>(.*?)</anchorface:recipe>", _as_bytes(info.get("xmp", b"")), re.DOTALL)
     if found:
         return unescape(found[1].decode())
     return _as_bytes(info.get("Comment") or info.get("comment") or b"").decode()

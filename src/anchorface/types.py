@@ -11,9 +11,7 @@ from .errors import InputError
 
 
 def _check_shape(name: str, array: np.ndarray, shape: tuple[int | None, ...]) -> None:
-    if array.ndim != len(shape) or any(
-        want not in (None, got) for want, got in zip(shape, array.shape, strict=False)
-    ):
+    if array.ndim != len(shape) or any(want not in (None, got) for want, got in zip(shape, array.shape, strict=False)):
         wanted = "[" + ", ".join("any" if n is None else str(n) for n in shape) + "]"
         raise InputError(f"{name}: expected an array of shape {wanted}, got {list(array.shape)}.")
     if not np.isfinite(array).all():
@@ -84,9 +82,7 @@ class FaceTrack:
             raise InputError(f"FaceTrack.fps: expected a positive number, got {self.fps}.")
         low, high = float(self.expression.min()), float(self.expression.max())
         if low < -1e-4 or high > 1 + 1e-4:
-            raise InputError(
-                f"FaceTrack.expression: ARKit coefficients lie in 0..1, got {low:.3f}..{high:.3f}."
-            )
+            raise InputError(f"FaceTrack.expression: ARKit coefficients lie in 0..1, got {low:.3f}..{high:.3f}.")
 
     def __len__(self) -> int:
         """Number of frames."""
@@ -108,9 +104,7 @@ class ConditionMaps:
         first = next(iter(shapes.values()))
         for kind, shape in shapes.items():
             if len(shape) != 4 or shape[1] != 3 or shape != first:
-                raise InputError(
-                    f"ConditionMaps[{kind!r}]: expected [F, 3, H, W] and equal shapes, got {shapes}."
-                )
+                raise InputError(f"ConditionMaps[{kind!r}]: expected [F, 3, H, W] and equal shapes, got {shapes}.")
 
     def __len__(self) -> int:
         """Number of frames."""
@@ -136,15 +130,9 @@ class Clip:
 
     def __post_init__(self) -> None:
         """Check dtype and shape."""
-        if (
-            self.frames.dtype != np.uint8
-            or self.frames.ndim != 4
-            or self.frames.shape[-1] != 3
-            or not len(self.frames)
-        ):
+        if self.frames.dtype != np.uint8 or self.frames.ndim != 4 or self.frames.shape[-1] != 3 or not len(self.frames):
             raise InputError(
-                "Clip.frames: expected uint8 [F, H, W, 3] with F >= 1, "
-                f"got {self.frames.dtype} {self.frames.shape}."
+                f"Clip.frames: expected uint8 [F, H, W, 3] with F >= 1, got {self.frames.dtype} {self.frames.shape}."
             )
         if not self.fps > 0:
             raise InputError(f"Clip.fps: expected a positive number, got {self.fps}.")

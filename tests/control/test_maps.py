@@ -15,9 +15,7 @@ from anchorface.types import Camera, FaceTrack
 KINDS = tuple(MAP_KINDS)
 
 
-def track_of(
-    frames: int = 1, rotation=(0, 0, 0), translation=(0, 0, -0.7), camera=None, **actions
-) -> FaceTrack:
+def track_of(frames: int = 1, rotation=(0, 0, 0), translation=(0, 0, -0.7), camera=None, **actions) -> FaceTrack:
     """Still, or with values per frame."""
     expression = np.zeros((frames, 52))
     for name, value in actions.items():

@@ -14,9 +14,7 @@ CAMERA = Camera(48, 32, 60.0, 50.0, 25.0, 14.0)  # fx != fy, W != H, off centre
 def sphere(radius: float = 1.0, rings: int = 60) -> tuple[np.ndarray, np.ndarray]:
     """A sphere around the origin: vertices, triangles whose corners run counter-clockwise seen from
     outside."""
-    polar, turn = np.meshgrid(
-        np.linspace(0, np.pi, rings), np.linspace(0, 2 * np.pi, 2 * rings), indexing="ij"
-    )
+    polar, turn = np.meshgrid(np.linspace(0, np.pi, rings), np.linspace(0, 2 * np.pi, 2 * rings), indexing="ij")
     points = np.stack([np.sin(polar) * np.cos(turn), np.cos(polar), -np.sin(polar) * np.sin(turn)], -1)
     i = np.arange(rings * 2 * rings).reshape(rings, -1)
     a, b, c, d = (x.ravel() for x in (i[:-1, :-1], i[1:, :-1], i[1:, 1:], i[:-1, 1:]))
@@ -27,9 +25,7 @@ def sphere(radius: float = 1.0, rings: int = 60) -> tuple[np.ndarray, np.ndarray
 def test_rays_and_projection_are_inverse():
     rays = pixel_rays(CAMERA).astype(np.float64)
     u, v = np.meshgrid(np.arange(48) + 0.5, np.arange(32) + 0.5)
-    np.testing.assert_allclose(
-        project(rays * 3.7, CAMERA).reshape(32, 48, 2), np.stack([u, v], -1), atol=1e-5
-    )
+    np.testing.assert_allclose(project(rays * 3.7, CAMERA).reshape(32, 48, 2), np.stack([u, v], -1), atol=1e-5)
 
 
 def test_hits_agree_with_projection_everywhere():
@@ -78,9 +74,7 @@ def test_depth_and_normals_of_a_sphere():
 def test_vertex_normals_point_outwards():
     vertices, triangles = sphere(0.1)
     normals = vertex_normals(vertices, triangles)
-    ring = (
-        np.abs(vertices[:, 1]) < 0.09
-    )  # at the poles and the seam, doubled points see half of the triangles
+    ring = np.abs(vertices[:, 1]) < 0.09  # at the poles and the seam, doubled points see half of the triangles
     assert ((normals * vertices / 0.1).sum(1)[ring] > 0.99).all()
 
 
@@ -88,9 +82,7 @@ def test_vertex_normals_point_outwards():
 def test_the_head_has_no_pinholes(yaw):
     """Rays along shared edges must not leak through: no background pixel with only head around it."""
     face = default_face()
-    v = face(
-        torch.zeros(1, 0), torch.zeros(1, 52), torch.tensor([[0, yaw, 0]]), torch.tensor([[0, 0, -0.7]])
-    )[0]
+    v = face(torch.zeros(1, 0), torch.zeros(1, 52), torch.tensor([[0, yaw, 0]]), torch.tensor([[0, 0, -0.7]]))[0]
     hits = cast(v.numpy(), face.triangles_of("skin", "eyes").numpy(), Camera.from_fov(160, 160, 0.5))
     seen = np.pad(hits.mask, 1).astype(int)
     around = sum(np.roll(seen, shift, (0, 1)) for shift in ((0, 1), (0, -1), (1, 0), (-1, 0)))

@@ -37,9 +37,7 @@ def euler(yaw: float, pitch: float, roll: float) -> np.ndarray:
     return euler_to_rotmat(*(torch.tensor(x, dtype=torch.float64) for x in (yaw, pitch, roll))).numpy()
 
 
-def one_frame(
-    expression=(), rotation=(0.0, 0.0, 0.0), translation=(0.0, 0.0, -0.6), camera=CAMERA
-) -> FaceTrack:
+def one_frame(expression=(), rotation=(0.0, 0.0, 0.0), translation=(0.0, 0.0, -0.6), camera=CAMERA) -> FaceTrack:
     actions = np.zeros((1, 52))
     for name in expression:
         actions[0, ARKIT_INDEX[name]] = 1
@@ -143,9 +141,7 @@ def test_left_is_the_subjects_left_the_pictures_right(action, sign):
     def eyeball_pixels(track: FaceTrack) -> tuple[int, int]:
         triangles = face.triangles_of("skin", "eyes").numpy()
         hits = cast(track_vertices(track)[0], triangles, camera)
-        is_eye = np.isin(triangles, np.nonzero(face.vertex_part.numpy() == face.parts.index("eyes"))[0]).all(
-            1
-        )
+        is_eye = np.isin(triangles, np.nonzero(face.vertex_part.numpy() == face.parts.index("eyes"))[0]).all(1)
         seen = hits.mask & is_eye[hits.triangle]
         return int(seen[:, :80].sum()), int(seen[:, 80:].sum())  # the picture's left, the picture's right
 

@@ -26,9 +26,7 @@ A = torch.tensor([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]], dtype=torch.float64)
 @pytest.fixture(scope="module")
 def bake() -> ModuleType:
     pytest.importorskip("anny", reason="anny is a development dependency: pip install 'anchorface[dev]'")
-    spec = importlib.util.spec_from_file_location(
-        "bake_face", Path(__file__).parents[2] / "tools/bake_face.py"
-    )
+    spec = importlib.util.spec_from_file_location("bake_face", Path(__file__).parents[2] / "tools/bake_face.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -72,9 +70,7 @@ def both(bake, anny, face):
     origin = rest["rest_bone_heads"][:, [anny.bone_labels.index("head")]]
     head_axes = lambda points: (points - origin) @ A.T  # noqa: E731
     joints = {
-        name: torch.cat(
-            [torch.zeros(n, 1, 3, dtype=torch.float64), head_axes(out["rest_bone_heads"][:, bones])], 1
-        )
+        name: torch.cat([torch.zeros(n, 1, 3, dtype=torch.float64), head_axes(out["rest_bone_heads"][:, bones])], 1)
         for name, out in (("neutral", rest), ("acting", posed))
     }
     eye = torch.eye(3, dtype=torch.float64).expand(n, 1, 3, 3)

@@ -58,12 +58,8 @@ def test_golden(pose, tmp_path):
     per_map = difference.reshape(HEIGHT, 3, WIDTH, 3).mean((0, 2, 3)).round(3)
     if per_map.max() > WARN:
         seen = tmp_path / f"{pose}.png"
-        Image.fromarray(np.concatenate([golden, picture, difference.clip(0, 255).astype(np.uint8)])).save(
-            seen
-        )
-        message = (
-            f"golden picture {path.name} differs by {per_map.tolist()} of 255 (normal, depth, shaded): {seen}"
-        )
+        Image.fromarray(np.concatenate([golden, picture, difference.clip(0, 255).astype(np.uint8)])).save(seen)
+        message = f"golden picture {path.name} differs by {per_map.tolist()} of 255 (normal, depth, shaded): {seen}"
         assert per_map.max() <= FAIL, message
         warnings.warn(message, UserWarning, stacklevel=1)
 

@@ -24,9 +24,7 @@ def sampling(sampler="ddim", **changes):
 def test_a_kept_anchor_is_the_picture_of_imagine(models, maps, k, sampler, driven):
     driver = {"maps": maps} if driven else {}
     options = {"sampling": sampling(sampler), "control_weight": 0.8}
-    clip = animate(
-        AnimateRequest(PROMPT, anchor=AnchorOptions(k), length=6, **options), models=models, **driver
-    )
+    clip = animate(AnimateRequest(PROMPT, anchor=AnchorOptions(k), length=6, **options), models=models, **driver)
     picture = imagine(ImagineRequest(PROMPT, frame=k, **options), models=models, **driver)
     assert clip.frames.shape == (6, HEIGHT, WIDTH, 3) and picture.frames.shape == (1, HEIGHT, WIDTH, 3)
     assert np.array_equal(clip.frames[k], picture.frames[0])
@@ -95,9 +93,7 @@ class TestCompare:
     def test_dropped_and_off(self, models):
         dropped = AnimateRequest(PROMPT, length=4, anchor=AnchorOptions(1, keep=False), compare=True)
         assert {len(panel) for panel in animate(dropped, models=models).panels.values()} == {3}
-        off = animate(
-            AnimateRequest(PROMPT, length=4, anchor=AnchorOptions("off"), compare=True), models=models
-        )
+        off = animate(AnimateRequest(PROMPT, length=4, anchor=AnchorOptions("off"), compare=True), models=models)
         assert list(off.panels) == ["text_to_image", "animatediff"]
         assert np.array_equal(off.panels["animatediff"], off.frames)
 

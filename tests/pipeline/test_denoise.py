@@ -106,8 +106,7 @@ def test_an_ordinary_frame_of_the_bare_model_does_not_depend_on_the_length(model
 def test_control_steers_and_its_weight_counts(models, text, maps):
     noise, sampling, features = NoiseLayout(3, FRAMES, 1), options(models), control_features(models, maps)
     plain, half, full = (
-        denoise(models, text, noise, sampling, ghosts=1, features=features, weight=weight)
-        for weight in (0.0, 0.5, 1.0)
+        denoise(models, text, noise, sampling, ghosts=1, features=features, weight=weight) for weight in (0.0, 0.5, 1.0)
     )
     assert 0 < (half - plain).norm() < (full - plain).norm()
 
@@ -133,9 +132,7 @@ def test_hooks_are_gone_when_a_run_is_interrupted(models, text, maps):
 
     features = control_features(models, maps)
     with pytest.raises(KeyboardInterrupt):
-        denoise(
-            models, text, NoiseLayout(3, 6, 0), options(models), ghosts=0, features=features, progress=stop
-        )
+        denoise(models, text, NoiseLayout(3, 6, 0), options(models), ghosts=0, features=features, progress=stop)
     assert not any(module._forward_hooks for module in models.unet.modules())
 
 

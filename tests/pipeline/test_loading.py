@@ -69,9 +69,7 @@ def test_what_the_pipeline_saves_is_a_model_folder_too(models, tmp_path):
     """AnimateDiffPipeline.save_pretrained keeps the motion modules inside unet/."""
     models.pipe.save_pretrained(tmp_path)
     again = load(tmp_path)
-    assert all(
-        torch.equal(a, b) for a, b in zip(models.unet.parameters(), again.unet.parameters(), strict=True)
-    )
+    assert all(torch.equal(a, b) for a, b in zip(models.unet.parameters(), again.unet.parameters(), strict=True))
 
 
 class TestMotionModule:
@@ -178,9 +176,7 @@ class TestRefused:
         with pytest.raises(ModelError, match="vae cannot be loaded"):
             load(copy)
 
-    @pytest.mark.parametrize(
-        "text", ["[", "[]", '{"defaults": {"stepz": 3}}', '{"defaults": {"steps": "x"}}']
-    )
+    @pytest.mark.parametrize("text", ["[", "[]", '{"defaults": {"stepz": 3}}', '{"defaults": {"steps": "x"}}'])
     def test_broken_info(self, tmp_path, text):
         (tmp_path / "anchorface.json").write_text(text)
         with pytest.raises(ModelError, match="anchorface.json"):

@@ -199,9 +199,7 @@ class TestRefused:
         with pytest.raises(ModelError, match="is not a LoRA"):
             self.load(model_folder, tmp_path / "x.safetensors")
 
-    @pytest.mark.parametrize(
-        ("key", "kind"), [("lora_unet_x.hada_w1_a", "LoHa"), ("lora_unet_x.lokr_w1", "LoKr")]
-    )
+    @pytest.mark.parametrize(("key", "kind"), [("lora_unet_x.hada_w1_a", "LoHa"), ("lora_unet_x.lokr_w1", "LoKr")])
     def test_other_kinds_by_name(self, tmp_path, model_folder, key, kind):
         save_file({key: torch.ones(2)}, tmp_path / "x.safetensors")
         with pytest.raises(ModelError, match=kind):
@@ -217,6 +215,4 @@ class TestRefused:
         state |= {f"{key}.lora_down.weight": torch.ones(4, 8), f"{key}.lora_up.weight": torch.ones(8, 4)}
         save_file(state, tmp_path / "x.safetensors")
         with pytest.warns(UserWarning, match="1 of its 7 layers are unknown"):
-            load_models(
-                ModelOptions(model=model_folder, lora=(str(tmp_path / "x.safetensors"),), device="cpu")
-            )
+            load_models(ModelOptions(model=model_folder, lora=(str(tmp_path / "x.safetensors"),), device="cpu"))

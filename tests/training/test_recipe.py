@@ -46,8 +46,7 @@ def test_finished_recipe_is_not_run_again(smoke_suite):
     rebuild(RECIPES["smoke"], smoke_suite.parent, smoke_suite.parent / "again")
     assert before == {p: p.stat().st_mtime_ns for p in smoke_suite.parent.glob("*.final.pt")}
     one, two = (
-        json.loads((smoke_suite.parent / n / "manifest.json").read_text())["sha256"]
-        for n in ("suite", "again")
+        json.loads((smoke_suite.parent / n / "manifest.json").read_text())["sha256"] for n in ("suite", "again")
     )
     assert one == two
     assert np.unique(list(one)).size == len(one)

@@ -84,9 +84,7 @@ def motion_modules(unet: nn.Module) -> list[nn.Module]:
     if strangers:
         raise ModelError(f"Motion modules of unknown kind: {', '.join(sorted(strangers))}. {_REMEDY}")
     if not found:
-        raise ModelError(
-            f"{type(unet).__name__} has no motion modules to ghost: a UNetMotionModel is needed."
-        )
+        raise ModelError(f"{type(unet).__name__} has no motion modules to ghost: a UNetMotionModel is needed.")
     return found
 
 
@@ -124,9 +122,7 @@ def _make_hook(rows: list[int] | None, position: int):
     def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: torch.Tensor):
         hidden = args[0] if args else kwargs.get("hidden_states")
         if not isinstance(hidden, torch.Tensor) or not isinstance(output, torch.Tensor) or hidden.ndim != 4:
-            raise ModelError(
-                f"A motion module mapped {type(hidden).__name__} to {type(output).__name__}. {_REMEDY}"
-            )
+            raise ModelError(f"A motion module mapped {type(hidden).__name__} to {type(output).__name__}. {_REMEDY}")
         frames = args[position] if len(args) > position else kwargs.get("num_frames")
         if not isinstance(frames, int):
             # forward's own default is 1 frame, with which every row would silently become an anchor.
@@ -134,9 +130,7 @@ def _make_hook(rows: list[int] | None, position: int):
         if rows is None:
             return hidden
         if rows[-1] >= frames:
-            raise InputError(
-                f"Anchor frame {rows[-1]} lies outside the clip of {frames} frames (counted from 0)."
-            )
+            raise InputError(f"Anchor frame {rows[-1]} lies outside the clip of {frames} frames (counted from 0).")
         ghosted = torch.zeros(frames, dtype=torch.bool)
         ghosted[rows] = True
         mask = ghosted.to(output.device).repeat(len(output) // frames)[:, None, None, None]

@@ -36,9 +36,7 @@ class NoiseLayout:
         if self.frames < 1:
             raise InputError(f"NoiseLayout.frames: expected at least 1, got {self.frames}.")
         if self.anchor is not None and not 0 <= self.anchor < self.frames:
-            raise InputError(
-                f"NoiseLayout.anchor: expected a frame of 0..{self.frames - 1}, got {self.anchor}."
-            )
+            raise InputError(f"NoiseLayout.anchor: expected a frame of 0..{self.frames - 1}, got {self.anchor}.")
 
     def generators(self) -> Generators:
         """Fresh generators: a list of F (one per frame), or a single one in the stock layout."""

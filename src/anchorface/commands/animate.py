@@ -90,9 +90,7 @@ def _driver_pictures(clip: "ComparedClip", drive: Path) -> "np.ndarray":
     last = len(source) - 1
     count, k = clip.record["sampled_frames"], clip.record["anchor_index"]
     position = np.arange(count) * source.fps / clip.fps
-    if count * source.fps / clip.fps > len(source) * (
-        1 + 1e-6
-    ):  # to and fro, as motion.edit.resample plays it
+    if count * source.fps / clip.fps > len(source) * (1 + 1e-6):  # to and fro, as motion.edit.resample plays it
         position = last - np.abs(last - position % max(1, 2 * last))
     taken = np.minimum(position.round().astype(int), last)
     dropped = k is not None and not clip.record["anchor_kept"]

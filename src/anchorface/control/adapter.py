@@ -47,9 +47,7 @@ def create_adapter(kinds: Sequence[str], unet: nn.Module, num_res_blocks: int = 
     The weights are diffusers' random start, so the features are not zero before training.
     """
     channels = list(unet.config["block_out_channels"])
-    network = T2IAdapter(
-        3 * len(kinds), channels, num_res_blocks, downscale_factor=8, adapter_type="full_adapter"
-    )
+    network = T2IAdapter(3 * len(kinds), channels, num_res_blocks, downscale_factor=8, adapter_type="full_adapter")
     return ControlAdapter(network, tuple(kinds))
 
 
@@ -77,9 +75,7 @@ def load_adapter(folder: Path, kinds: Sequence[str] | None = None) -> ControlAda
         raise ModelError(f"{folder}: was trained on {own}, but its model folder declares {tuple(kinds)}.")
     wanted = own or tuple(kinds or ())
     if not wanted:
-        raise ModelError(
-            f"{folder}: which maps it reads is unknown; add {KINDS_FILE}: " + '{"kinds": ["normal"]}'
-        )
+        raise ModelError(f"{folder}: which maps it reads is unknown; add {KINDS_FILE}: " + '{"kinds": ["normal"]}')
     try:
         network, report = T2IAdapter.from_pretrained(
             str(folder), use_safetensors=True, local_files_only=True, output_loading_info=True
@@ -155,9 +151,7 @@ def inject(unet: nn.Module, features: Sequence[torch.Tensor] | None, weight: flo
     if features:
         blocks = list(unet.down_blocks)
         if len(blocks) != len(features):
-            raise ModelError(
-                f"Control adapter: {len(features)} features for a U-Net of {len(blocks)} down blocks."
-            )
+            raise ModelError(f"Control adapter: {len(features)} features for a U-Net of {len(blocks)} down blocks.")
         hooks = [
             _last_spatial_layer(block).register_forward_hook(_make_hook(feature, weight))
             for block, feature in zip(blocks, features, strict=True)

@@ -42,9 +42,7 @@ def map_face(face: FaceModel) -> MapFace:
     for side, joint in ((1, HEAD + 2), (-1, HEAD + 3)):
         on = (face.vertex_part.numpy() == face.parts.index("eyes")) & (np.sign(mean[:, 0]) == side)
         eyes[on] = mean[on] - face.joints_mean[joint].numpy()
-    inside = np.maximum(
-        face.masks["inside-mouth"].numpy(), face.vertex_part.numpy() == face.parts.index("tongue")
-    )
+    inside = np.maximum(face.masks["inside-mouth"].numpy(), face.vertex_part.numpy() == face.parts.index("tongue"))
     return MapFace(triangles[on_head[triangles].all(1)], eyes, face.masks["lips"].numpy(), inside)
 
 
@@ -87,9 +85,7 @@ def shaded_map(surface: Surface) -> np.ndarray:
     angle = np.arctan2(np.hypot(eye[:, 0], eye[:, 1]), eye[:, 2])
     on_eye = (eye**2).sum(1) > 1e-6
     iris = np.clip((0.44 - angle) / 0.06 + 0.5, 0, 1)
-    tone = np.where(
-        on_eye, 1 - 0.95 * iris, tone * (1 - 0.35 * lips) * (1 - 0.55 * np.clip(inside - lips, 0, 1))
-    )
+    tone = np.where(on_eye, 1 - 0.95 * iris, tone * (1 - 0.35 * lips) * (1 - 0.55 * np.clip(inside - lips, 0, 1)))
     return np.repeat(tone[:, None], 3, 1)
 
 
@@ -104,9 +100,7 @@ def check_kinds(kinds: Sequence[str]) -> None:
     """Raise InputError when a kind is unknown or none is given."""
     unknown = [kind for kind in kinds if kind not in MAP_KINDS]
     if unknown or not kinds:
-        raise InputError(
-            f"maps: unknown kind {unknown or '(none given)'}; choose from {', '.join(MAP_KINDS)}."
-        )
+        raise InputError(f"maps: unknown kind {unknown or '(none given)'}; choose from {', '.join(MAP_KINDS)}.")
 
 
 def draw_maps(

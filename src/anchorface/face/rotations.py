@@ -24,9 +24,7 @@ def rotmat_to_rotvec(rotmat: Tensor) -> Tensor:
     Differentiable up to, but not at, an angle of pi, where the axis is not defined.
     """
     m = rotmat
-    w = torch.stack(
-        [m[..., 2, 1] - m[..., 1, 2], m[..., 0, 2] - m[..., 2, 0], m[..., 1, 0] - m[..., 0, 1]], -1
-    )
+    w = torch.stack([m[..., 2, 1] - m[..., 1, 2], m[..., 0, 2] - m[..., 2, 0], m[..., 1, 0] - m[..., 0, 1]], -1)
     sine = w.norm(dim=-1, keepdim=True) / 2
     cosine = ((m.diagonal(dim1=-2, dim2=-1).sum(-1, keepdim=True) - 1) / 2).clamp(-1, 1)
     angle = torch.atan2(sine, cosine)

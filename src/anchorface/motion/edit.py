@@ -41,14 +41,10 @@ def resample(track: FaceTrack, frames: int, fps: float) -> FaceTrack:
 
     expression = (1 - share) * track.expression[left] + share * track.expression[right]
     for i, at in enumerate(played):
-        inside = np.arange(
-            np.ceil(at - step / 2), np.ceil(at + step / 2)
-        )  # half open: no driver frame counts twice
+        inside = np.arange(np.ceil(at - step / 2), np.ceil(at + step / 2))  # half open: no driver frame counts twice
         seen = _fold(inside[inside >= 0], len(track), ping_pong=too_short).astype(int)
         if len(seen):
-            expression[i, _BLINKS] = np.maximum(
-                expression[i, _BLINKS], track.expression[seen][:, _BLINKS].max(0)
-            )
+            expression[i, _BLINKS] = np.maximum(expression[i, _BLINKS], track.expression[seen][:, _BLINKS].max(0))
 
     start, end = Rotation.from_rotvec(track.rotation[left]), Rotation.from_rotvec(track.rotation[right])
     turned = start * Rotation.from_rotvec((start.inv() * end).as_rotvec() * share)

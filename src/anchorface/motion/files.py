@@ -58,9 +58,7 @@ def save_track(track: FaceTrack, path: str | os.PathLike[str]) -> None:
     """
     path = Path(path).expanduser()
     if path.suffix.lower() != TRACK_SUFFIX:
-        raise InputError(
-            f"{path}: expected a name that ends in {TRACK_SUFFIX}, got {path.suffix or 'no suffix'!r}."
-        )
+        raise InputError(f"{path}: expected a name that ends in {TRACK_SUFFIX}, got {path.suffix or 'no suffix'!r}.")
     if path.is_dir():
         raise InputError(f"{path}: is a folder; give the name of a {TRACK_SUFFIX} file.")
     if not path.parent.is_dir():
@@ -156,13 +154,9 @@ def _in_our_order(expression: np.ndarray, names: list[str]) -> np.ndarray:
     """``expression`` [F, 52] with columns ``names`` -> columns in the order of ARKIT_NAMES."""
     if sorted(names) != sorted(ARKIT_NAMES):
         odd = sorted(set(names) ^ set(ARKIT_NAMES))
-        raise InputError(
-            f"expected the 52 ARKit actions once each, differs in: {', '.join(odd) or 'repeats'}."
-        )
+        raise InputError(f"expected the 52 ARKit actions once each, differs in: {', '.join(odd) or 'repeats'}.")
     if expression.ndim != 2 or expression.shape[1] != len(names):
-        raise InputError(
-            f"expression: expected [frames, {len(names)}], got {list(expression.shape)}; make it again."
-        )
+        raise InputError(f"expression: expected [frames, {len(names)}], got {list(expression.shape)}; make it again.")
     return expression[:, [names.index(name) for name in ARKIT_NAMES]]
 
 
@@ -180,6 +174,4 @@ def _plain(value: Any, where: str) -> Any:
         return os.fspath(value)
     if value is None or isinstance(value, str | int | float):
         return value
-    raise InputError(
-        f"{where}: {type(value).__name__} cannot be stored in a track; use numbers, text and lists."
-    )
+    raise InputError(f"{where}: {type(value).__name__} cannot be stored in a track; use numbers, text and lists.")

@@ -10,9 +10,7 @@ CHUNK = 16
 
 
 @torch.no_grad()
-def decode(
-    models: Models, latents: torch.Tensor, *, alone: int | None = None, chunk: int = CHUNK
-) -> np.ndarray:
+def decode(models: Models, latents: torch.Tensor, *, alone: int | None = None, chunk: int = CHUNK) -> np.ndarray:
     """Latents [1, C, F, h, w] -> uint8 RGB [F, H, W, 3].
 
     Args:

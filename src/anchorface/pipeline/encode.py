@@ -9,9 +9,7 @@ import torch
 
 from .loading import Models
 
-_FILLERS = frozenset(
-    "a an and are as at by for from her his in is it its of on or that the their to with".split()
-)
+_FILLERS = frozenset("a an and are as at by for from her his in is it its of on or that the their to with".split())
 """Words that mean nothing to a picture: never reported as unknown."""
 
 _NEAREST = 3

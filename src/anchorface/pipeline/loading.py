@@ -211,9 +211,7 @@ def _model_folder(options: ModelOptions) -> Path:
     missing = [part for part in _PARTS if not (folder / part).is_dir()]
     has_motion = options.motion_module is not None or (folder / "motion_adapter").is_dir()
     if not has_motion and not missing and not _has_motion_unet(folder):
-        raise ModelError(
-            f"{what} has no motion_adapter/; give one with --motion-module, or copy one into {folder}."
-        )
+        raise ModelError(f"{what} has no motion_adapter/; give one with --motion-module, or copy one into {folder}.")
     if missing:
         raise ModelError(f"{what} lacks {', '.join(part + '/' for part in missing)} in {folder}. {remedy}")
     return folder

@@ -93,9 +93,7 @@ def apply_loras(pipe: "AnimateDiffPipeline", loras: Sequence[tuple[Path, float]]
                 "base model (SDXL, say), or for the motion module?"
             )
         if layers < offered:
-            warnings.warn(
-                f"LoRA {path}: {offered - layers} of its {offered} layers are unknown here.", stacklevel=2
-            )
+            warnings.warn(f"LoRA {path}: {offered - layers} of its {offered} layers are unknown here.", stacklevel=2)
         applied.append(Lora(path, weight, layers, sha256(path)))
     if applied:
         names = [f"lora_{number}" for number in range(len(applied))]
@@ -146,9 +144,7 @@ def _read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
         raise ModelError(f"LoRA {path} is corrupt ({_first_line(error)}); download it again.") from error
     for mark, kind in _FOREIGN.items():
         if any(mark in key for key in state):
-            raise ModelError(
-                f"LoRA {path} is a {kind} file, which cannot be read exactly; convert it to LoRA."
-            )
+            raise ModelError(f"LoRA {path} is a {kind} file, which cannot be read exactly; convert it to LoRA.")
     if not any(key.endswith(_DOWN) for key in state):
         raise ModelError(f"{path} is not a LoRA: none of its {len(state)} tensors is a LoRA matrix.")
     return state, metadata

@@ -29,9 +29,7 @@ def load_motion_file(path: Path) -> MotionAdapter:
         ModelError: not a .safetensors file, corrupt, or not a motion module.
     """
     if path.suffix != ".safetensors":
-        raise ModelError(
-            f"Motion module {path}: only .safetensors is read, since other formats can run code."
-        )
+        raise ModelError(f"Motion module {path}: only .safetensors is read, since other formats can run code.")
     try:
         state = load_file(path)
     except (SafetensorError, OSError) as error:
@@ -47,9 +45,7 @@ def load_motion_file(path: Path) -> MotionAdapter:
             raise ValueError(f"misplaced: {', '.join([*wrong, *loaded.unexpected_keys][:3])}")
     except (KeyError, ValueError, RuntimeError, IndexError, StopIteration) as error:
         line = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ModelError(
-            f"{path} is not an AnimateDiff motion module for Stable Diffusion 1.5 ({line})."
-        ) from error
+        raise ModelError(f"{path} is not an AnimateDiff motion module for Stable Diffusion 1.5 ({line}).") from error
     return adapter.eval()
 
 
@@ -63,12 +59,9 @@ def _config(state: dict[str, torch.Tensor]) -> dict:
     if not blocks:
         raise ValueError("it has no down_blocks")
     norms = [
-        next(v for k, v in state.items() if re.match(rf"down_blocks\.{i}\..*norm\.weight", k))
-        for i in range(blocks)
+        next(v for k, v in state.items() if re.match(rf"down_blocks\.{i}\..*norm\.weight", k)) for i in range(blocks)
     ]
-    lengths = [
-        value.shape[1] for key, value in state.items() if key.endswith(("pos_encoder.pe", "pos_embed.pe"))
-    ]
+    lengths = [value.shape[1] for key, value in state.items() if key.endswith(("pos_encoder.pe", "pos_embed.pe"))]
     inner = r"\.motion_modules\.0\.(?:temporal_transformer\.)?transformer_blocks\.(\d+)\."
     mid = count(r"mid_block\.motion_modules\.(\d+)\.")
     return {

@@ -70,7 +70,5 @@ def normalise_latents(model: AutoencoderKL, pictures: Tensor) -> None:
 @torch.no_grad()
 def psnr(model: AutoencoderKL, pictures: Tensor) -> float:
     """Reconstruction PSNR in dB over pictures [B, 3, H, W] in -1..1."""
-    out = torch.cat(
-        [model.decode(model.encode(p).latent_dist.mean).sample.clamp(-1, 1) for p in pictures.split(16)]
-    )
+    out = torch.cat([model.decode(model.encode(p).latent_dist.mean).sample.clamp(-1, 1) for p in pictures.split(16)])
     return float(10 * torch.log10(4 / (out - pictures).pow(2).mean()))

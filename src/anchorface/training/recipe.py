@@ -43,11 +43,11 @@ class Recipe:
 
 RECIPES = {
     "v0": Recipe(
-        "v0", 15000, 640,
+        "v0", 15000, 320,
         autoencoder=Budget(steps=1500, batch=16, lr=8e-4, seed=1, ema=0.995),
-        t2i=Budget(steps=5200, batch=48, lr=1.0e-3, seed=2, weight_decay=0.01),
+        t2i=Budget(steps=3000, batch=48, lr=1.0e-3, seed=2, weight_decay=0.01),
         control=Budget(steps=900, batch=32, lr=1.0e-3, seed=3, ema=0.995),
-        motion=Budget(steps=700, batch=2, lr=1.0e-3, seed=4, ema=0.99),
+        motion=Budget(steps=800, batch=2, lr=1.0e-3, seed=4, ema=0.99),
     ),
     "smoke": Recipe(
         "smoke", 8, 2,
@@ -159,9 +159,7 @@ class Workshop:
             pick = torch.randint(len(latents), (budget.batch,), generator=generator)
             words = ids[pick, torch.randint(ids.shape[1], (budget.batch,), generator=generator)].clone()
             words[torch.rand(budget.batch, generator=generator) < 0.1] = empty
-            return diffusion.t2i_loss(
-                forward, text(words).last_hidden_state, latents[pick], generator, self.alphas
-            )
+            return diffusion.t2i_loss(forward, text(words).last_hidden_state, latents[pick], generator, self.alphas)
 
         self._train("t2i", model, loss_of, budget)
         model.eval().requires_grad_(False)
@@ -180,9 +178,7 @@ class Workshop:
             with torch.no_grad():
                 states = text(words).last_hidden_state
             features = adapter(maps_to_tensor(maps[pick.numpy()]))
-            return diffusion.adapter_loss(
-                unet, inject(unet, features), states, latents[pick], generator, self.alphas
-            )
+            return diffusion.adapter_loss(unet, inject(unet, features), states, latents[pick], generator, self.alphas)
 
         self._train("control", adapter, loss_of, budget)
         return adapter.eval().requires_grad_(False)
@@ -237,23 +233,13 @@ def rebuild(recipe: Recipe, work: Path, output: Path, until: str = "export", com
 
 def main() -> None:
     """Command line of the recipe."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scale", choices=list(RECIPES), default="v0")
-    parser.add_argument(
-        "--work", type=Path, default=None, help="state folder, default ~/.cache/anchorface-train/SCALE"
-    )
-    parser.add_argument(
-        "-o", "--output", type=Path, default=None, help="model folder to write, default WORK/suite"
-    )
+    parser.add_argument("--work", type=Path, default=None, help="state folder, default ~/.cache/anchorface-train/SCALE")
+    parser.add_argument("-o", "--output", type=Path, default=None, help="model folder to write, default WORK/suite")
     parser.add_argument("--until", default="export", choices=["autoencoder", "t2i", "control", "export"])
-    parser.add_argument(
-        "--steps", nargs="*", default=[], metavar="STAGE=N", help="other budgets, e.g. t2i=20000"
-    )
-    parser.add_argument(
-        "--compile", action="store_true", help="torch.compile the U-Net: minutes to start, then faster"
-    )
+    parser.add_argument("--steps", nargs="*", default=[], metavar="STAGE=N", help="other budgets, e.g. t2i=20000")
+    parser.add_argument("--compile", action="store_true", help="torch.compile the U-Net: minutes to start, then faster")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     recipe = RECIPES[args.scale]

@@ -27,9 +27,7 @@ def build_tokenizer(words: list[str], folder: Path) -> CLIPTokenizer:
     core.model.save(str(folder.parent), "bpe")
     merges_file = folder.parent / "bpe-merges.txt"
     merges = [
-        tuple(line.split())
-        for line in merges_file.read_text().splitlines()
-        if line and not line.startswith("#version")
+        tuple(line.split()) for line in merges_file.read_text().splitlines() if line and not line.startswith("#version")
     ]
     for name in ("bpe-merges.txt", "bpe-vocab.json"):
         (folder.parent / name).unlink()

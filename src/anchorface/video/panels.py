@@ -68,9 +68,7 @@ def contact_sheet(frames: np.ndarray, columns: int) -> np.ndarray:
 def _as_clip(label: str, value: np.ndarray) -> np.ndarray:
     clip = value[None] if value.ndim == 3 else value
     if clip.dtype != np.uint8 or clip.ndim != 4 or clip.shape[-1] != 3 or not clip.size:
-        raise InputError(
-            f"{label}: expected uint8 [F, H, W, 3] or [H, W, 3], got {value.dtype} {list(value.shape)}."
-        )
+        raise InputError(f"{label}: expected uint8 [F, H, W, 3] or [H, W, 3], got {value.dtype} {list(value.shape)}.")
     return clip
 
 
@@ -80,9 +78,7 @@ def _resized(clip: np.ndarray, height: int) -> np.ndarray:
     if clip.shape[1] == height:
         return clip
     size = (max(1, round(clip.shape[2] * height / clip.shape[1])), height)
-    return np.stack(
-        [np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.LANCZOS)) for frame in clip]
-    )
+    return np.stack([np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.LANCZOS)) for frame in clip])
 
 
 def _label(text: str, width: int) -> np.ndarray:

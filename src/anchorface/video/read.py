@@ -105,9 +105,7 @@ def resample_times(timestamps: np.ndarray, fps: float, *, duration: float | None
     if not fps > 0:
         raise InputError(f"fps: expected a positive number, got {fps}.")
     if duration is None:
-        duration = (
-            timestamps[-1] - timestamps[0] + (np.median(np.diff(timestamps)) if len(timestamps) > 1 else 0)
-        )
+        duration = timestamps[-1] - timestamps[0] + (np.median(np.diff(timestamps)) if len(timestamps) > 1 else 0)
     wanted = timestamps[0] + np.arange(max(1, round(duration * fps))) / fps
     right = np.searchsorted(timestamps, wanted).clip(1, max(1, len(timestamps) - 1))
     if len(timestamps) == 1:
@@ -133,9 +131,7 @@ class _Frames:
     def add(self, frame: np.ndarray, name: str | None = None) -> None:
         if self.items and frame.shape != self.items[0].shape:
             first, this = (f"{a.shape[1]} x {a.shape[0]}" for a in (self.items[0], frame))
-            raise InputError(
-                f"{self.path}: {name or 'a frame'} is {this}, the first one {first}; sizes must agree."
-            )
+            raise InputError(f"{self.path}: {name or 'a frame'} is {this}, the first one {first}; sizes must agree.")
         if (len(self.items) + 1) * frame.nbytes > MAX_CLIP_BYTES:
             raise InputError(
                 f"{self.path}: more than {MAX_CLIP_BYTES >> 30} GB decoded (after {len(self.items)} frames "
@@ -144,9 +140,7 @@ class _Frames:
             )
         self.items.append(frame)
 
-    def finish(
-        self, times: list[float], ends: float | None, rotation: int, fps: float | None = None
-    ) -> VideoFrames:
+    def finish(self, times: list[float], ends: float | None, rotation: int, fps: float | None = None) -> VideoFrames:
         """``times`` [F] seconds in the file; ``ends``: end of the last frame, None: a median step later."""
         if not self.items:
             raise InputError(f"{self.path}: contains no frames. {_ADVICE}")
@@ -179,9 +173,7 @@ def _open_picture(path: Path) -> "Image.Image | None":
         raise InputError(f"{path}: {error}") from error
 
 
-def _read_picture(
-    path: Path, picture: "Image.Image", max_frames: int | None, max_side: int | None
-) -> VideoFrames:
+def _read_picture(path: Path, picture: "Image.Image", max_frames: int | None, max_side: int | None) -> VideoFrames:
     """One picture, or every frame of a gif, animated webp or apng as a viewer would show it."""
     from PIL import ImageOps
 
@@ -227,14 +219,10 @@ def _exif_rotation(picture: "Image.Image") -> int:
 
 def _read_folder(path: Path, max_frames: int | None, max_side: int | None) -> VideoFrames:
     """Pictures in natural order (2 before 10), at the frame rate their recipe names."""
-    files = [
-        f for f in path.iterdir() if f.suffix.lower() in _PICTURE_SUFFIXES and not f.name.startswith(".")
-    ]
+    files = [f for f in path.iterdir() if f.suffix.lower() in _PICTURE_SUFFIXES and not f.name.startswith(".")]
     if not files:
         raise InputError(f"{path}: the folder holds no pictures ({', '.join(_PICTURE_SUFFIXES)}).")
-    files.sort(
-        key=lambda f: [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", f.name.lower())]
-    )
+    files.sort(key=lambda f: [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", f.name.lower())])
     frames = _Frames(path, max_side)
     for file in files[:max_frames]:
         frames.add(read_clip(file, max_frames=1, max_side=max_side).frames[0], file.name)
@@ -267,9 +255,7 @@ def _read_video(path: Path, max_frames: int | None, max_side: int | None) -> Vid
                 matrix = _display_matrix(frame)
                 rotation = _rotation(matrix)
                 frames.add(_upright(_rgb(frame, stream, frames), matrix))
-                times.append(
-                    frame.time if frame.time is not None else len(times) / float(rate or DEFAULT_FPS)
-                )
+                times.append(frame.time if frame.time is not None else len(times) / float(rate or DEFAULT_FPS))
                 if len(times) == max_frames:
                     break
     except av.error.FFmpegError as error:

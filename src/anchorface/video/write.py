@@ -41,9 +41,7 @@ def write_clip(
     suffix = "" if path.is_dir() else path.suffix.lower()
     count, height, width, _ = clip.frames.shape
     if suffix == ".png" and count > 1:
-        raise InputError(
-            f"{path}: a .png holds one frame, the clip has {count}; use .mp4, .gif, .webp or a folder."
-        )
+        raise InputError(f"{path}: a .png holds one frame, the clip has {count}; use .mp4, .gif, .webp or a folder.")
     size = {"frames": count, "fps": clip.fps, "width": width, "height": height}
     recipe = provenance.describe(clip.record, source_type=source_type, **size)
     with (

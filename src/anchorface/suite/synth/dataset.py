@@ -43,9 +43,7 @@ def jittered(expression: np.ndarray, rng: np.random.Generator, amount: float = 0
 def map_channels(vertices: np.ndarray, camera: Camera, head_z: float) -> np.ndarray:
     """Control maps of one frame as uint8 [H, W, 4]: normal and one channel of shaded."""
     maps = draw_maps(vertices, camera, head_z, ("normal", "shaded"))
-    return (
-        (np.concatenate([maps["normal"], maps["shaded"][:1]]) * 255 + 0.5).astype(np.uint8).transpose(1, 2, 0)
-    )
+    return (np.concatenate([maps["normal"], maps["shaded"][:1]]) * 255 + 0.5).astype(np.uint8).transpose(1, 2, 0)
 
 
 def still(seed: int) -> tuple[np.ndarray, np.ndarray, dict]:
@@ -77,8 +75,7 @@ def draw_motion(look: Look, frames: int, rng: np.random.Generator) -> tuple[np.n
     rotation = np.zeros((frames, 3)) + rng.normal(0, [0.08, 0.22, 0.06])
     for _ in range(rng.integers(1, 3)):
         rotation += (
-            rng.normal(0, [0.12, 0.38, 0.08])
-            * _ease(frames, rng.uniform(0, 0.5), rng.uniform(0.3, 0.6))[:, None]
+            rng.normal(0, [0.12, 0.38, 0.08]) * _ease(frames, rng.uniform(0, 0.5), rng.uniform(0.3, 0.6))[:, None]
         )
     rotation = np.clip(rotation, [-0.45, -0.9, -0.35], [0.45, 0.9, 0.35])
     named = expression_vector(EXPRESSION[look.expression])

@@ -59,9 +59,7 @@ class Stage:
         masks = np.stack([f.masks[k].numpy() for k in ("lips", "eyelids", "ears", "inside-mouth")], 1)
         one_hot = np.eye(len(f.parts), dtype=np.float32)[self.part]
         self.occlusion = self._occlusion()
-        self.attributes = np.concatenate(
-            [self.canonical, eyes, masks, one_hot[:, :4], self.occlusion[:, None]], 1
-        )
+        self.attributes = np.concatenate([self.canonical, eyes, masks, one_hot[:, :4], self.occlusion[:, None]], 1)
         self.scalp = self._scalp()
         inside = self.scalp[self.body] > 0.02
         self.cap = self.body[inside.any(1) & np.all(self.part[self.body] == 0, 1)]
@@ -133,9 +131,7 @@ def _hair_shell(
         return []
     normal = vertex_normals(vertices, s.body)
     canonical, grow = s.canonical, s.scalp
-    thickness = {"short": 0.011, "long": 0.013, "curly": 0.034, "bun": 0.008}[look.hair_style] * rng.uniform(
-        0.85, 1.2
-    )
+    thickness = {"short": 0.011, "long": 0.013, "curly": 0.034, "bun": 0.008}[look.hair_style] * rng.uniform(0.85, 1.2)
     if look.hair_style == "curly":
         thickness = thickness * (0.62 + 0.75 * s.sample_noise(canonical + rng.random() * 3, 60))
     top = 1 + 0.5 * np.clip(canonical[:, 1] / 0.15, 0, 1)
@@ -151,9 +147,7 @@ def _hair_shell(
         up = normal[np.argmin(np.linalg.norm(canonical - [0, 0.155, -0.02], axis=1))]
         radius = rng.uniform(0.032, 0.045)
         theta, phi = np.meshgrid(np.linspace(0, np.pi, 12), np.linspace(0, 2 * np.pi, 20))
-        ball = np.stack(
-            [np.sin(theta) * np.cos(phi), np.cos(theta), np.sin(theta) * np.sin(phi)], -1
-        ).reshape(-1, 3)
+        ball = np.stack([np.sin(theta) * np.cos(phi), np.cos(theta), np.sin(theta) * np.sin(phi)], -1).reshape(-1, 3)
         i = np.arange(19 * 12).reshape(19, 12)[:, :-1].ravel()
         quads = np.stack([i, i + 12, i + 1, i + 1, i + 12, i + 13], 1).reshape(-1, 3)
         shells.append((centre + up * radius * 0.75 + ball * radius, quads))
@@ -184,27 +178,16 @@ def _paint_body(s: Stage, look: Look, at: np.ndarray, seed: int) -> tuple[np.nda
     color = color * (1 - 0.16 * lids[:, None])
     if look.age == "old":
         # Lines of the forehead and crow's feet, broken up by noise, and folds beside the nose.
-        line = (
-            np.clip(np.sin(y * 900 + 9 * s.sample_noise(p, 55)) - 0.6, 0, 1) * 1.6 * s.sample_noise(p, 90, 1)
-        )
+        line = np.clip(np.sin(y * 900 + 9 * s.sample_noise(p, 55)) - 0.6, 0, 1) * 1.6 * s.sample_noise(p, 90, 1)
         place = np.exp(-(((y - 0.095) / 0.014) ** 2) - (x / 0.04) ** 2) + np.exp(
             -(((y - 0.042) / 0.012) ** 2) - ((x - 0.056) / 0.009) ** 2
         )
-        fold = (
-            np.exp(-(((x - 0.024 - 0.5 * np.clip(0.008 - y, 0, 1)) / 0.0022) ** 2))
-            * (y < 0.010)
-            * (y > -0.018)
-        )
+        fold = np.exp(-(((x - 0.024 - 0.5 * np.clip(0.008 - y, 0, 1)) / 0.0022) ** 2)) * (y < 0.010) * (y > -0.018)
         color = color * (1 - ((0.3 * line * place + 0.14 * fold) * (z > 0.05))[:, None])
     # Brows: a tapering arc in the hair's colour, a little darker.
     arc = 0.0645 + 0.008 * np.sin((x - 0.010) / 0.045 * 2.2)
     half = np.interp(x, [0.008, 0.012, 0.035, 0.052], [0, 0.0042, 0.0036, 0.0006])
-    brow = (
-        np.clip((half - np.abs(y - arc)) / 0.0016 + 0.6 * fine[:, 0], 0, 1)
-        * (z > 0.06)
-        * (x > 0.008)
-        * (x < 0.053)
-    )
+    brow = np.clip((half - np.abs(y - arc)) / 0.0016 + 0.6 * fine[:, 0], 0, 1) * (z > 0.06) * (x > 0.008) * (x < 0.053)
     hair = np.array(HAIR_COLOR[look.hair_color] if look.hair_style != "bald" else HAIR_COLOR["brown"]) / 255
     hair = np.minimum(hair * 0.75, base * 0.8)
     color = color * (1 - 0.85 * brow[:, None]) + hair * 0.85 * brow[:, None]
@@ -269,9 +252,7 @@ def render(
     hits = cast(points, triangles, view)
     normals = np.concatenate([vertex_normals(v, t) for v, t in shells])
     canvas = (
-        backdrop
-        if backdrop.shape[:2] == size[::-1]
-        else np.repeat(np.repeat(backdrop, supersample, 0), supersample, 1)
+        backdrop if backdrop.shape[:2] == size[::-1] else np.repeat(np.repeat(backdrop, supersample, 0), supersample, 1)
     )
     canvas = canvas.copy()
     flat, mask = canvas.reshape(-1, 3), hits.mask.ravel()
@@ -288,9 +269,7 @@ def render(
     tone = np.array(COLORS[look.clothes]) / 255
     local = np.einsum("pk,pkc->pc", weights[cloth], s.canonical[index[cloth] - starts[1]], optimize=True)
     weave = 1 + 0.08 * (s.sample_noise(local, 300)[:, None] - 0.5)
-    out[cloth] = _shade(
-        tone * weave, normal[cloth], np.full(cloth.sum(), 0.95), np.full(cloth.sum(), 0.02), light, 8
-    )
+    out[cloth] = _shade(tone * weave, normal[cloth], np.full(cloth.sum(), 0.95), np.full(cloth.sum(), 0.02), light, 8)
     hair = owner >= 2
     if hair.any():
         shell = np.concatenate([s.canonical if len(v) == len(s.canonical) else v * 2 for v, _ in shells])
@@ -306,9 +285,7 @@ def render(
     return (np.clip(picture, 0, 1) * 255 + 0.5).astype(np.uint8)
 
 
-def vertices_of(
-    person: Person, expression: np.ndarray, rotation: np.ndarray, translation: np.ndarray
-) -> np.ndarray:
+def vertices_of(person: Person, expression: np.ndarray, rotation: np.ndarray, translation: np.ndarray) -> np.ndarray:
     """Posed vertices [F, V, 3] for expression [F, 52], rotation [F, 3] and translation [F, 3]."""
     with torch.no_grad():
         args = [

@@ -105,9 +105,7 @@ def caption(look: Look, rng: np.random.Generator, *, keep: float = 0.8) -> str:
     noun = look.gender if has(0.95) else "person"
     head = [either("a photo of", "a portrait of", "a picture of", "")]
     if has(0.7):
-        head = [
-            {"close-up": "a close-up of", "portrait": "a portrait of", "bust": "a bust shot of"}[look.framing]
-        ]
+        head = [{"close-up": "a close-up of", "portrait": "a portrait of", "bust": "a bust shot of"}[look.framing]]
     subject = " ".join(x for x in (head[0], "an" if age == "old" else "a", age, noun) if x)
     hair = "bald" if look.hair_style == "bald" else ""
     if look.hair_style != "bald":

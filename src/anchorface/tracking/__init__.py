@@ -1,0 +1,1 @@
+"""Picture or video -> FaceTrack: landmarks, then one joint fit over the clip."""
