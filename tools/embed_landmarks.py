@@ -1,8 +1,8 @@
 """Put MediaPipe's 478 face-mesh landmarks on our mesh: ``python tools/embed_landmarks.py [--check a.png]``.
 
-Renders several neutral heads from several views, detects on the renders, casts a ray through each landmark where its side
-of the face is turned to the camera, and takes the median of the hits in the mean head's own coordinates. The result
-(triangle and barycentric weights per landmark) is added to src/anchorface/face/face.safetensors.
+Renders several neutral heads from several views, detects on the renders, casts a ray through each landmark where its
+side of the face is turned to the camera, and takes the median of the hits in the mean head's own coordinates. The
+result (triangle and barycentric weights per landmark) is added to src/anchorface/face/face.safetensors.
 """
 
 import argparse

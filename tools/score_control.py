@@ -1,8 +1,8 @@
 """Does the animation follow its driver? ``python tools/score_control.py DRIVER.track... [--seeds 0 1 2]``.
 
-Animates each driver with several prompts and seeds (the shipped suite), tracks the result with our own tracker, and prints
-per driver the correlation, slope and mean absolute error of yaw, pitch and roll, for drivers whose range is large enough,
-and correlations of eye and mouth opening. ``--floor`` scores against shuffled drivers instead.
+Animates each driver with several prompts and seeds (the shipped suite), tracks the result with our own tracker, and
+prints per clip the correlation, slope and mean absolute error of yaw, pitch and roll where the driver's range is large
+enough, and the correlations of eye and mouth opening; then the medians.
 """
 
 import argparse

@@ -1,8 +1,8 @@
 """How well does the tracker track? ``python tools/score_tracking.py synthetic|clips PATH...|speed``.
 
-``synthetic``: 20 clips of 16 frames at 512 px with known parameters, unknown field of view (18-45 degrees), sensor noise and
-JPEG (seeds 0-19; the calibration used 1000-1349): head pose error, blink, jaw and smile correlations over all frames.
-``clips PATH...``: detection rate and landmark errors of real clips, and their overlays beside --sheets.
+``synthetic``: 20 clips of 16 frames at 512 px with known parameters, unknown field of view (18-45 degrees), sensor
+noise and JPEG (seeds 0-19; the calibration used 1000-1349): head pose error, blink, jaw and smile correlations.
+``clips PATH...``: detection rate and landmark errors of real clips, and their overlays in the folder --sheets.
 ``speed``: milliseconds a frame of the fit on 300 frames.
 """
 
@@ -53,7 +53,7 @@ def synthetic(count: int) -> None:
             got[name].append(channel(track.expression, names))
         print(seed, "found", report.detected, "yaw pitch roll error", error.round(2), "held-out", held[-1], flush=True)
     mean = np.mean(errors, 0)
-    print("head pose MAE, degrees: yaw %.2f pitch %.2f roll %.2f, all %.2f" % (*mean, mean.mean()))
+    print(f"head pose MAE, degrees: yaw {mean[0]:.2f} pitch {mean[1]:.2f} roll {mean[2]:.2f}, all {mean.mean():.2f}")
     for name in CHANNELS:
         pair = np.concatenate(want[name]), np.concatenate(got[name])
         print(f"{name} correlation: {np.corrcoef(*pair)[0, 1]:.3f}")

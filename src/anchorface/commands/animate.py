@@ -84,14 +84,14 @@ def _driver_pictures(clip: "ComparedClip", drive: Path) -> "np.ndarray":
     """The driver's frames [F, H, W, 3] at the clip's times, without the one a dropped anchor took along."""
     import numpy as np
 
-    from ..video import read_clip
+    from ..tracking.track import read_driver
 
-    source = read_clip(drive, max_side=_PANEL_SIDE)
-    last = len(source) - 1
+    frames, fps, _ = read_driver(drive, max_side=_PANEL_SIDE)
+    last = len(frames) - 1
     count, k = clip.record["sampled_frames"], clip.record["anchor_index"]
-    position = np.arange(count) * source.fps / clip.fps
-    if count * source.fps / clip.fps > len(source) * (1 + 1e-6):  # to and fro, as motion.edit.resample plays it
+    position = np.arange(count) * fps / clip.fps
+    if count * fps / clip.fps > len(frames) * (1 + 1e-6):  # to and fro, as motion.edit.resample plays it
         position = last - np.abs(last - position % max(1, 2 * last))
     taken = np.minimum(position.round().astype(int), last)
     dropped = k is not None and not clip.record["anchor_kept"]
-    return source.frames[np.delete(taken, k) if dropped else taken]
+    return frames[np.delete(taken, k) if dropped else taken]

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import tyro
 
 from ..outputs import check_output
-from .console import closing_line, progress_bar
+from .console import closing_line, progress_bar, say
 from .inputs import TRACK_SUFFIXES, existing
 
 
@@ -46,15 +46,12 @@ def track(
 
 
 def _write_preview(video: Path, track: Any, preview: Path, started: float) -> None:
-    from ..provenance import sha256
-    from ..tracking.track import overlay
+    from ..tracking.track import overlay, read_driver
     from ..types import Clip
-    from ..video import read_clip, write_clip
+    from ..video import write_clip
 
-    # The track's camera is in the pixels that were tracked, which may be fewer than the file has.
-    source = read_clip(video, max_frames=len(track), max_side=max(track.camera.width, track.camera.height))
-    record = {"command": "track", "video": {"path": video, "sha256": sha256(video)}}
-    clip = Clip(overlay(source.frames, track), track.fps, record)
+    frames, _, source = read_driver(video)
+    clip = Clip(overlay(frames, track), track.fps, {"command": "track", "video": source})
     write_clip(clip, preview, source_type="composite")
     closing_line(preview, "overlay", started)
 
@@ -71,3 +68,5 @@ def _print_report(report: Any) -> None:
             text = f"{value:.4g}" if isinstance(value, float) else str(value)
             table.add_row(item.name.replace("_", " "), text)
     Console().print(table)
+    for warning in report.warnings:
+        say(f"Note: {warning}", stderr=True)

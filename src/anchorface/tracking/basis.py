@@ -36,7 +36,8 @@ PUPILS = (468, 473)
 class LandmarkBasis:
     """Landmarks as linear functions of the parameters; N = 478, S shape components.
 
-    ``mean`` [N, 3], ``shape`` [S, N, 3], ``actions`` [52, N, 3] in metres; ``normals`` [N, 3] unit, coarse; ``sigma`` [N] expected error of the detector, as a share of the distance between the pupils.
+    ``mean`` [N, 3], ``shape`` [S, N, 3], ``actions`` [52, N, 3] in metres; ``normals`` [N, 3] unit, coarse;
+    ``sigma`` [N] expected error of the detector, as a share of the distance between the pupils.
     """
 
     mean: np.ndarray
@@ -91,5 +92,5 @@ def ellipsoid_normals(points: np.ndarray) -> np.ndarray:
 
 
 def visibility(rotations: np.ndarray, normals: np.ndarray) -> np.ndarray:
-    """How much landmarks [N] count in poses [F, 3, 3]: [F, N] in 0.05..1. Those turned away are the detector's guesses."""
+    """How much landmarks count in poses [F, 3, 3]: [F, N] in 0.05..1. Those turned away are guesses."""
     return np.clip((rotations[:, 2] @ normals.T + 0.3) / 0.6, 0.05, 1)

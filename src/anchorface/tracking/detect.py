@@ -105,7 +105,7 @@ class MediaPipeDetector:
         return Detections(landmarks, np.isfinite(landmarks[:, 0, 0]), faces)
 
     def _in_picture(self, frame: np.ndarray) -> list[np.ndarray]:
-        """All faces [478, 3] of a frame, in pixels. When none is seen at once, ever smaller overlapping tiles are searched."""
+        """All faces [478, 3] of a frame, in pixels. When none is seen, ever smaller overlapping tiles are searched."""
         h, w = frame.shape[:2]
         found = self._run(self._many, frame, max(1.0, _MESH_SIDE / min(h, w)))
         for share, steps in _TILES:

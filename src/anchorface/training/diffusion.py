@@ -1,4 +1,4 @@
-"""The suite's diffusion models: sizes, and one loss function per stage. Epsilon prediction, AnimateDiff's linear betas."""
+"""The suite's diffusion models: sizes, and one loss per stage. Epsilon prediction, linear betas."""
 
 from contextlib import AbstractContextManager
 
@@ -88,7 +88,7 @@ def adapter_loss(
     generator: torch.Generator,
     alphas: Tensor,
 ) -> Tensor:
-    """Epsilon loss with the adapter's features injected by ``inject``; timesteps drawn towards noise, where layout is decided."""
+    """Epsilon loss with the adapter's features injected; timesteps drawn towards noise, where layout is decided."""
     noise = torch.randn(latents.shape, generator=generator)
     # T2I-Adapter's cubic sampling (its section 3.4): t = (1 - u^3) T.
     u = torch.rand(len(latents), generator=generator)

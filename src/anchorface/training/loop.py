@@ -85,8 +85,8 @@ def train(
         on_log(f"{name}: resumed at step {first} of {budget.steps}")
 
     def checkpoint(step: int) -> None:
-        _save(path, {"step": step, "batch": budget.batch, "parameters": [p.data for p in parameters], "average": average,
-                     "optimizer": optimizer.state_dict()})  # fmt: skip
+        _save(path, {"step": step, "batch": budget.batch, "parameters": [p.data for p in parameters],
+                     "average": average, "optimizer": optimizer.state_dict()})  # fmt: skip
 
     log = (folder / f"{name}.jsonl").open("a")
     log.write(json.dumps({"stage": name, "resumed_at": first, **asdict(budget)}) + "\n")

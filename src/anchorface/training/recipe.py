@@ -1,8 +1,8 @@
 """Rebuild the embedded suite, stage by stage: ``python -m anchorface.training.recipe [--scale smoke]``.
 
-Stages, in order: data, autoencoder, latents, t2i, control, clips, motion, export. Every stage is seeded, resumes where it
-stopped, and skips itself when finished; the state lives below ~/.cache/anchorface-train (``--work``). ``--scale smoke`` runs
-the same code with tiny nets and two steps, for CI.
+Stages, in order: data, autoencoder, latents, t2i, control, clips, motion, export. Every stage is seeded, resumes where
+it stopped, and skips itself when finished; the state lives below ~/.cache/anchorface-train (``--work``).
+``--scale smoke`` runs the same code with tiny nets and two steps, for CI.
 """
 
 import argparse
@@ -28,7 +28,7 @@ LOOK_FIELDS = tuple(Look.__dataclass_fields__)
 
 @dataclass(frozen=True)
 class Recipe:
-    """Sizes of the data and budgets of the stages; the numbers of ``v0`` are what the shipped weights were made with."""
+    """Sizes of the data and budgets of the stages; ``v0`` is what the shipped weights were made with."""
 
     scale: str
     stills: int
@@ -87,7 +87,7 @@ class Workshop:
     """Runs the stages of one recipe in one work folder; each method is a stage and returns what the next one needs."""
 
     def __init__(self, recipe: Recipe, work: Path, compiled: bool = False) -> None:
-        """``work``: where state and data are kept; ``compiled``: torch.compile the U-Net (minutes to start, then faster)."""
+        """``work``: where state is kept; ``compiled``: torch.compile the U-Net (minutes to start, then faster)."""
         self.recipe, self.work, self.compiled = recipe, work, compiled
         self.alphas = diffusion.scheduler().alphas_cumprod
 

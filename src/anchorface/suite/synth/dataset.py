@@ -71,7 +71,7 @@ def _ease(frames: int, start: float, length: float) -> np.ndarray:
 
 
 def draw_motion(look: Look, frames: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Expression [F, 52] and rotation [F, 3] of a little scene: head turns, an expression comes, blinks, perhaps talk."""
+    """Expression [F, 52] and rotation [F, 3] of a scene: head turns, an expression, blinks, perhaps talk."""
     rotation = np.zeros((frames, 3)) + rng.normal(0, [0.08, 0.22, 0.06])
     for _ in range(rng.integers(1, 3)):
         rotation += (

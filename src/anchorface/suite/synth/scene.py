@@ -109,7 +109,7 @@ def stage() -> Stage:
 
 @dataclass(frozen=True)
 class Person:
-    """A look and the numbers that words do not name: identity coefficients [S], skin tone jitter, seed of the details."""
+    """A look and what words do not name: identity coefficients [S], and the seed of all details."""
 
     look: Look
     shape: np.ndarray

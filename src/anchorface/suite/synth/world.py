@@ -21,7 +21,8 @@ HAIR_COLOR = {
 HAIR_STYLE = ("bald", "short", "long", "curly", "bun")
 EYE_COLOR = {"brown": (86, 54, 32), "blue": (76, 124, 176), "green": (84, 126, 76)}
 COLORS = {
-    "white": (236, 236, 236), "grey": (128, 128, 132), "black": (34, 34, 38), "red": (178, 44, 48), "blue": (56, 98, 184),
+    "white": (236, 236, 236), "grey": (128, 128, 132), "black": (34, 34, 38), "red": (178, 44, 48),
+    "blue": (56, 98, 184),
     "green": (58, 134, 78), "yellow": (226, 190, 74), "purple": (118, 70, 156), "orange": (222, 124, 48),
 }  # fmt: skip
 PLAIN = ("white", "grey", "blue", "green", "red", "yellow")
@@ -122,8 +123,9 @@ def caption(look: Look, rng: np.random.Generator, *, keep: float = 0.8) -> str:
     if look.lips == "red" and has():
         details.append(either("red lips", "with red lipstick"))
     if has():
-        words = {"neutral": either("neutral", "with a neutral expression", "calm"), "smiling": either("smiling", "with a smile"),
-                 "laughing": "laughing", "surprised": either("surprised", "looking surprised"), "angry": either("angry", "looking angry"),
+        words = {"neutral": either("neutral", "with a neutral expression", "calm"),
+                 "smiling": either("smiling", "with a smile"), "laughing": "laughing",
+                 "surprised": either("surprised", "looking surprised"), "angry": either("angry", "looking angry"),
                  "sad": either("sad", "looking sad"), "eyes closed": either("eyes closed", "with closed eyes"),
                  "mouth open": either("mouth open", "with open mouth")}  # fmt: skip
         details.append(words[look.expression])
@@ -135,9 +137,13 @@ def caption(look: Look, rng: np.random.Generator, *, keep: float = 0.8) -> str:
         if look.background in PLAIN:
             place = f"{either('on', 'against', 'in front of')} a {look.background} background"
         else:
-            place = {"beach": either("on the beach", "at the beach"), "forest": either("in a forest", "in the forest"),
-                     "brick wall": either("against a brick wall", "in front of a brick wall"),
-                     "city at night": either("in a city at night", "in the city at night")}[look.background]  # fmt: skip
+            place = {
+                "beach": either("on the beach", "at the beach"),
+                "forest": either("in a forest", "in the forest"),
+                "brick wall": either("against a brick wall", "in front of a brick wall"),
+                "city at night": either("in a city at night", "in the city at night"),
+            }
+            place = place[look.background]  # fmt: skip
     return ", ".join(x for x in (subject, *details, place) if x)
 
 
