@@ -62,13 +62,12 @@ def quiet() -> Iterator[None]:
     except OSError:  # no stderr at all, as in some services
         yield
         return
-    null = os.open(os.devnull, os.O_WRONLY)
     try:
-        os.dup2(null, 2)
+        with open(os.devnull, "wb") as null:
+            os.dup2(null.fileno(), 2)
         yield
     finally:
         os.dup2(saved, 2)
-        os.close(null)
         os.close(saved)
 
 
@@ -88,20 +87,19 @@ class MediaPipeDetector:
         landmarks = np.full((len(frames), LANDMARKS, 3), np.nan, np.float32)
         faces = np.full(len(frames), -1)
         last: np.ndarray | None = None
-        with quiet():
-            for i, frame in enumerate(frames):
-                bright = brightened(frame)
-                face = self._in_crop(bright, last) if last is not None else None
-                # Every eighth frame the whole picture is searched too: is somebody else there, is it still the same?
-                if face is None or i % 8 == 0:
-                    everyone = self._in_picture(bright)
-                    faces[i] = len(everyone)
-                    if face is None and everyone:
-                        face = _refined(self._in_crop, bright, _choose(everyone, last))
-                if face is not None:
-                    landmarks[i] = last = face
-                if progress is not None:
-                    progress(i + 1, len(frames))
+        for i, frame in enumerate(frames):
+            bright = brightened(frame)
+            face = self._in_crop(bright, last) if last is not None else None
+            # Every eighth frame the whole picture is searched too: is somebody else there, is it still the same?
+            if face is None or i % 8 == 0:
+                everyone = self._in_picture(bright)
+                faces[i] = len(everyone)
+                if face is None and everyone:
+                    face = _refined(self._in_crop, bright, _choose(everyone, last))
+            if face is not None:
+                landmarks[i] = last = face
+            if progress is not None:
+                progress(i + 1, len(frames))
         return Detections(landmarks, np.isfinite(landmarks[:, 0, 0]), faces)
 
     def _in_picture(self, frame: np.ndarray) -> list[np.ndarray]:
@@ -141,7 +139,8 @@ class MediaPipeDetector:
         if scale > 1.02 or scale < 0.7:
             size = max(1, round(w * scale)), max(1, round(h * scale))
             picture = np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BICUBIC))
-        result = mesh.process(np.ascontiguousarray(picture))
+        with quiet():
+            result = mesh.process(np.ascontiguousarray(picture))
         faces = result.multi_face_landmarks or []
         return [np.array([(p.x * w, p.y * h, p.z * w) for p in face.landmark], np.float32) for face in faces]
 

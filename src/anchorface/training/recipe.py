@@ -45,9 +45,9 @@ RECIPES = {
     "v0": Recipe(
         "v0", 15000, 320,
         autoencoder=Budget(steps=1500, batch=16, lr=8e-4, seed=1, ema=0.995),
-        t2i=Budget(steps=3000, batch=48, lr=1.0e-3, seed=2, weight_decay=0.01),
-        control=Budget(steps=900, batch=32, lr=1.0e-3, seed=3, ema=0.995),
-        motion=Budget(steps=800, batch=2, lr=1.0e-3, seed=4, ema=0.99),
+        t2i=Budget(steps=4800, batch=48, lr=1.0e-3, seed=2, weight_decay=0.01),
+        control=Budget(steps=320, batch=32, lr=1.0e-3, seed=3, ema=0.995),
+        motion=Budget(steps=220, batch=2, lr=1.0e-3, seed=4, ema=0.99),
     ),
     "smoke": Recipe(
         "smoke", 8, 2,
