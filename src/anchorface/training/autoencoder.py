@@ -6,6 +6,8 @@ import torch.nn.functional as F
 from diffusers import AutoencoderKL
 from torch import Tensor
 
+from .diffusion import LATENT_STD
+
 CHANNELS = {"v0": (24, 48, 96, 128), "smoke": (8, 8, 16, 16)}
 
 
@@ -13,7 +15,7 @@ def build(scale: str) -> AutoencoderKL:
     """A fresh autoencoder for pictures [3, 128, 128] in -1..1 -> latents [8, 16, 16]."""
     return AutoencoderKL(
         3, 3, ("DownEncoderBlock2D",) * 4, ("UpDecoderBlock2D",) * 4, CHANNELS[scale], layers_per_block=1,
-        latent_channels=8, norm_num_groups=8, mid_block_add_attention=False, sample_size=128, scaling_factor=1.0,
+        latent_channels=8, norm_num_groups=8, mid_block_add_attention=False, sample_size=128, scaling_factor=LATENT_STD,
     ).to(memory_format=torch.channels_last)  # fmt: skip
 
 
@@ -52,7 +54,7 @@ def face_weight(maps: np.ndarray) -> np.ndarray:
 def normalise_latents(model: AutoencoderKL, pictures: Tensor) -> None:
     """Fold per-channel mean and deviation into the 1 x 1 quant convolutions, so latents have mean 0 and deviation 1.
 
-    Diffusion pipelines know one scalar factor only; after this it is exactly 1.
+    Diffusion pipelines know one scalar factor only (here LATENT_STD), not one for each channel.
     """
     latents = torch.cat([model.encode(p).latent_dist.mean for p in pictures.split(32)])
     mean, std = latents.mean((0, 2, 3)), latents.std((0, 2, 3))

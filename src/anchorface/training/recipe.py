@@ -45,9 +45,9 @@ RECIPES = {
     "v0": Recipe(
         "v0", 15000, 320,
         autoencoder=Budget(steps=1500, batch=16, lr=8e-4, seed=1, ema=0.995),
-        t2i=Budget(steps=4800, batch=48, lr=1.0e-3, seed=2, weight_decay=0.01),
-        control=Budget(steps=320, batch=32, lr=1.0e-3, seed=3, ema=0.995),
-        motion=Budget(steps=220, batch=2, lr=1.0e-3, seed=4, ema=0.99),
+        t2i=Budget(steps=12000, batch=48, lr=7.0e-4, seed=2, weight_decay=0.01, ema=0.9995),
+        control=Budget(steps=1200, batch=32, lr=1.0e-3, seed=3, ema=0.995),
+        motion=Budget(steps=1000, batch=2, lr=1.0e-3, seed=4, ema=0.99),
     ),
     "smoke": Recipe(
         "smoke", 8, 2,
@@ -136,7 +136,7 @@ class Workshop:
 
     @torch.no_grad()
     def latents(self, vae, pictures: np.ndarray, name: str) -> Tensor:
-        """Latents [N, 8, 16, 16] of pictures [N, H, W, 3], cached on disk."""
+        """Scaled latents [N, 8, 16, 16] of pictures [N, H, W, 3], cached on disk."""
         path = self.work / f"latents-{name}.pt"
         if not path.exists():
             out = []
@@ -144,7 +144,7 @@ class Workshop:
                 with torch.autocast("cpu", dtype=torch.bfloat16):
                     out.append(vae.encode(pictures_to_tensor(pictures[i : i + 64])).latent_dist.mean.float())
             torch.save(torch.cat(out), path)
-        return torch.load(path, weights_only=True)
+        return torch.load(path, weights_only=True) * vae.config["scaling_factor"]
 
     def t2i(self, latents: Tensor, ids: Tensor, empty: Tensor, vocabulary_size: int, start: int, end: int):
         """Train text encoder and U-Net together; one caption in ten is empty (classifier-free guidance)."""
