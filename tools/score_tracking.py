@@ -14,11 +14,12 @@ import numpy as np
 import torch
 from PIL import Image
 
+from anchorface.control.overlay import overlay
 from anchorface.conventions import ARKIT_INDEX
 from anchorface.face.rotations import rotmat_to_euler, rotvec_to_rotmat
 from anchorface.tracking.detect import MediaPipeDetector
 from anchorface.tracking.fit import fit_clip
-from anchorface.tracking.track import overlay, read_driver, track_frames
+from anchorface.tracking.track import read_driver, track_frames
 from synthetic_clips import synthetic_clip
 
 CHANNELS = {

@@ -11,7 +11,7 @@ from anchorface.conventions import ARKIT_INDEX
 from anchorface.errors import InputError, NoFaceError
 from anchorface.face.rotations import rotmat_to_euler, rotvec_to_rotmat
 from anchorface.tracking.detect import MediaPipeDetector, brightened
-from anchorface.tracking.track import overlay, track_frames
+from anchorface.tracking.track import track_frames
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
 from synthetic_clips import synthetic_clip  # noqa: E402
@@ -109,15 +109,6 @@ def test_wrong_frames_are_refused(detector):
         track_frames(np.zeros((2, 8, 8, 3), np.float32), 8.0, detector=detector)
     with pytest.raises(InputError, match="fps"):
         track_frames(np.zeros((2, 8, 8, 3), np.uint8), 0.0, detector=detector)
-
-
-def test_overlay_draws_on_the_face_only(clip, tracked):
-    drawn = overlay(clip.frames, tracked[0])
-    changed = (drawn != clip.frames).any(-1).mean((1, 2))
-    assert (changed > 0.03).all()
-    assert (changed < 0.6).all()
-    with pytest.raises(InputError, match="frames"):
-        overlay(clip.frames[:2], tracked[0])
 
 
 def test_brightening_leaves_normal_pictures_alone(clip):

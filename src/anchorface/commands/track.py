@@ -46,7 +46,8 @@ def track(
 
 
 def _write_preview(video: Path, track: Any, preview: Path, started: float) -> None:
-    from ..tracking.track import overlay, read_driver
+    from ..control.overlay import overlay
+    from ..tracking.track import read_driver
     from ..types import Clip
     from ..video import write_clip
 
