@@ -2,4 +2,4 @@
 
 from anchorface.suite import suite_folder
 
-collect_ignore = [] if (suite_folder() / "model_index.json").exists() else ["test_suite.py"]
+collect_ignore = [] if (suite_folder() / "model_index.json").exists() else ["test_suite.py", "test_examples.py"]
