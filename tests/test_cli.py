@@ -189,7 +189,6 @@ def test_render_names_unknown_maps(track_file: Path, tmp_path: Path, capsys: pyt
 
 @pytest.mark.slow
 def test_track_without_a_face(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("mediapipe")
     Image.new("RGB", (128, 128), (90, 120, 90)).save(tmp_path / "lawn.png")
     assert "face" in failure(capsys, "track", tmp_path / "lawn.png", "-o", tmp_path / "a.track")
     assert [item.name for item in tmp_path.iterdir()] == ["lawn.png"]

@@ -39,9 +39,6 @@ Left and Right are the subject's.
 
 ARKIT_INDEX: dict[str, int] = {name: index for index, name in enumerate(ARKIT_NAMES)}
 
-GAZE_MAX_RADIANS: float = 0.5236
-"""Eyeball rotation of eyeLook* = 1: 30 degrees, the range ARKit maps to its unit interval."""
-
 MAP_DEPTH_RANGE_METRES: tuple[float, float] = (0.14, -0.10)
 """Depth maps: metres in front of (+) and behind (-) the head joint that map to 1 and 0.
 

@@ -25,7 +25,6 @@ A = torch.tensor([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]], dtype=torch.float64)
 
 @pytest.fixture(scope="module")
 def bake() -> ModuleType:
-    pytest.importorskip("anny", reason="anny is a development dependency: pip install 'anchorface[dev]'")
     spec = importlib.util.spec_from_file_location("bake_face", Path(__file__).parents[2] / "tools/bake_face.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

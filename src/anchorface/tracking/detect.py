@@ -1,8 +1,8 @@
 """Frames -> MediaPipe's 478 landmarks: one face followed through the clip, small and dark ones retried.
 
-The face mesh is run on a crop 1.6 times the face: measured on synthetic clips this lowers the error against running
-it on the whole picture once, and it finds faces that are small in the picture. The crop follows the last frame's face,
-so with several people in the picture the same one is kept.
+The face mesh is run on a crop 1.6 times the face: on 20 synthetic clips this lowered the jitter from 1.87 to 1.65 px
+against the whole picture at once (the error was the same), and it finds faces that are small in the picture. The crop
+follows the last frame's face, so with several people in the picture the same one is kept.
 """
 
 import contextlib
