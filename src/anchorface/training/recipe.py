@@ -1,7 +1,8 @@
 """Rebuild the embedded suite, stage by stage: ``python -m anchorface.training.recipe [--scale smoke]``.
 
-Stages, in order: data, autoencoder, latents, t2i, control, clips, motion, export. Every stage is seeded, resumes where
-it stopped, and skips itself when finished; the state lives below ~/.cache/anchorface-train (``--work``).
+Stages, in order: data, autoencoder, latents, text, t2i (with the control adapter), clips, motion, decoder, export.
+Every stage is seeded, resumes where it stopped, and skips itself when finished; the state lives below
+~/.cache/anchorface-train (``--work``).
 ``--scale smoke`` runs the same code with tiny nets and two steps, for CI.
 """
 
@@ -15,11 +16,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..anchor.ghost import ghost
 from ..control.adapter import inject
 from ..suite.synth.dataset import make_set, read_set
-from ..suite.synth.world import Look, caption, vocabulary
+from ..suite.synth.world import Look, draw_look, vocabulary
 from . import autoencoder, diffusion
+from .critic import Critic, sharpening_loss
 from .loop import Budget, train
+from .text import Naming, naming_loss, spoken
 from .vocabulary import build_tokenizer
 
 log = logging.getLogger("anchorface.recipe")
@@ -34,61 +38,69 @@ class Recipe:
     stills: int
     clips: int
     autoencoder: Budget
+    text: Budget
     t2i: Budget
-    control: Budget
     motion: Budget
+    decoder: Budget
+    variants: int = 4
+    """Sentences about each picture."""
     stills_seed: int = 1_000_000_000
     clips_seed: int = 2_000_000_000
 
 
 RECIPES = {
     "v0": Recipe(
-        "v0", 15000, 320,
-        autoencoder=Budget(steps=1500, batch=16, lr=8e-4, seed=1, ema=0.995),
-        t2i=Budget(steps=12000, batch=48, lr=7.0e-4, seed=2, weight_decay=0.01, ema=0.9995),
-        control=Budget(steps=1200, batch=32, lr=1.0e-3, seed=3, ema=0.995),
-        motion=Budget(steps=1000, batch=2, lr=1.0e-3, seed=4, ema=0.99),
+        "v0", 9000, 384,
+        autoencoder=Budget(steps=3600, batch=16, lr=8e-4, seed=1, ema=0.998),
+        text=Budget(steps=500, batch=128, lr=1e-3, seed=5, ema=0.99),
+        t2i=Budget(steps=6000, batch=48, lr=7e-4, seed=2, weight_decay=0.01, ema=0.999),
+        motion=Budget(steps=1200, batch=2, lr=1e-3, seed=4, ema=0.995),
+        decoder=Budget(steps=500, batch=16, lr=3e-4, seed=6, ema=0.99),
     ),
     "smoke": Recipe(
         "smoke", 8, 2,
         autoencoder=Budget(steps=2, batch=2, lr=1e-3),
+        text=Budget(steps=2, batch=2, lr=1e-3),
         t2i=Budget(steps=2, batch=2, lr=1e-3),
-        control=Budget(steps=2, batch=2, lr=1e-3),
         motion=Budget(steps=2, batch=1, lr=1e-3),
+        decoder=Budget(steps=2, batch=2, lr=1e-3),
+        variants=1,
     ),
 }  # fmt: skip
+STAGES = ("autoencoder", "text", "t2i", "motion", "export")
 
 
 def pictures_to_tensor(pictures: np.ndarray) -> Tensor:
     """uint8 [B, H, W, 3] -> float [B, 3, H, W] in -1..1, channels last in memory."""
-    return (torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1).contiguous(
+    return (torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1).contiguous(
         memory_format=torch.channels_last
     )
 
 
-def maps_to_tensor(maps: np.ndarray) -> Tensor:
-    """uint8 [B, H, W, 4] (normal, shaded) -> the adapter's input [B, 6, H, W] in 0..1."""
+def maps_to_tensor(maps: np.ndarray, mirrored: np.ndarray | None = None) -> Tensor:
+    """uint8 [B, H, W, 4] (normal, shaded) -> the adapter's input [B, 6, H, W] in 0..1; flips rows ``mirrored`` [B]."""
+    if mirrored is not None:
+        flipped = maps[:, :, ::-1].copy()
+        on_head = flipped[..., :3].max(-1) > 8
+        flipped[..., 0] = np.where(on_head, 255 - flipped[..., 0], 0)  # red is the normal's x
+        maps = np.where(mirrored[:, None, None, None], flipped, maps)
     x = torch.from_numpy(maps).permute(0, 3, 1, 2).float() / 255
     return torch.cat([x[:, :3], x[:, 3:].expand(-1, 3, -1, -1)], 1)
 
 
-def sentences(records: list[dict], tokenizer, variants: int) -> Tensor:
-    """Token ids [N, variants, L]: each record spoken ``variants`` times by the grammar."""
-    out = []
-    for record in records:
-        rng = np.random.default_rng([record["seed"], 30])
-        look = Look(**{name: record[name] for name in LOOK_FIELDS})
-        out += [caption(look, rng) for _ in range(variants)]
-    ids = tokenizer(out, padding="max_length", truncation=True, return_tensors="pt").input_ids
-    return ids.reshape(len(records), variants, -1)
+def sentences(records: list[dict], tokenizer, variants: int) -> tuple[Tensor, Tensor]:
+    """Token ids [N, variants, L] of sentences about each record, and what they name [N, variants, A]."""
+    looks = [Look(**{name: record[name] for name in LOOK_FIELDS}) for record in records]
+    rngs = [np.random.default_rng([record["seed"], 30]) for record in records]
+    return spoken(looks, tokenizer, rngs, variants)
 
 
 class Workshop:
     """Runs the stages of one recipe in one work folder; each method is a stage and returns what the next one needs."""
 
-    def __init__(self, recipe: Recipe, work: Path, compiled: bool = False) -> None:
-        """``work``: where state is kept; ``compiled``: torch.compile the U-Net (minutes to start, then faster)."""
-        self.recipe, self.work, self.compiled = recipe, work, compiled
+    def __init__(self, recipe: Recipe, work: Path) -> None:
+        """``work``: where state is kept."""
+        self.recipe, self.work = recipe, work
         self.alphas = diffusion.scheduler().alphas_cumprod
 
     def _train(self, name: str, model: nn.Module, loss_of, budget: Budget) -> None:
@@ -117,8 +129,11 @@ class Workshop:
 
         def loss_of(step: int, generator: torch.Generator) -> Tensor:
             pick = torch.randint(len(pictures), (budget.batch,), generator=generator).numpy()
-            weight = torch.from_numpy(autoencoder.face_weight(maps[pick]))
-            return autoencoder.loss(model, pictures_to_tensor(pictures[pick]), weight, generator)
+            # Crops first; whole pictures at the end, as norms see other statistics there.
+            whole = step >= 0.95 * budget.steps
+            batch, shown = autoencoder.draw_crop(pictures[pick], maps[pick], generator, whole)
+            weight = torch.from_numpy(autoencoder.face_weight(shown))
+            return autoencoder.loss(model, pictures_to_tensor(batch), weight, generator)
 
         done = self.work / "vae.normalised.pt"
         if done.exists():
@@ -146,85 +161,138 @@ class Workshop:
             torch.save(torch.cat(out), path)
         return torch.load(path, weights_only=True) * vae.config["scaling_factor"]
 
-    def t2i(self, latents: Tensor, ids: Tensor, empty: Tensor, vocabulary_size: int, start: int, end: int):
-        """Train text encoder and U-Net together; one caption in ten is empty (classifier-free guidance)."""
-        budget = self.recipe.t2i
+    def decoder(self, vae, pictures: np.ndarray, maps: np.ndarray) -> None:
+        """Sharpen the decoder with a critic; the encoder keeps its latents."""
+        budget = self.recipe.decoder
         torch.manual_seed(budget.seed)
-        text = diffusion.build_text_encoder(self.recipe.scale, vocabulary_size, start, end)
-        unet = diffusion.build_unet(self.recipe.scale)
-        model = nn.ModuleDict({"text": text, "unet": unet})
-        forward = torch.compile(unet) if self.compiled else unet
+        vae.decoder.requires_grad_(True)
+        vae.post_quant_conv.requires_grad_(True)
+        model = nn.ModuleDict({"vae": vae, "critic": Critic()})
 
         def loss_of(step: int, generator: torch.Generator) -> Tensor:
-            pick = torch.randint(len(latents), (budget.batch,), generator=generator)
+            pick = torch.randint(len(pictures), (budget.batch,), generator=generator).numpy()
+            batch, shown = autoencoder.draw_crop(pictures[pick], maps[pick], generator, step >= 0.9 * budget.steps)
+            weight = torch.from_numpy(autoencoder.face_weight(shown))
+            return sharpening_loss(vae, model["critic"], pictures_to_tensor(batch), weight, generator)
+
+        self._train("decoder", model, loss_of, budget)
+        vae.requires_grad_(False)
+
+    def text(self, tokenizer):
+        """Teach the text encoder to name what sentences say (see training/text.py); frozen from here on."""
+        budget = self.recipe.text
+        torch.manual_seed(budget.seed)
+        encoder = diffusion.build_text_encoder(
+            self.recipe.scale, len(tokenizer), tokenizer.bos_token_id, tokenizer.eos_token_id
+        )
+        model = Naming(encoder)
+
+        def loss_of(step: int, generator: torch.Generator) -> Tensor:
+            rngs = [np.random.default_rng([budget.seed, step, i]) for i in range(budget.batch)]
+            ids, targets = spoken([draw_look(rng) for rng in rngs], tokenizer, rngs, 1)
+            return naming_loss(model, ids[:, 0], targets[:, 0])
+
+        self._train("text", model, loss_of, budget)
+        return encoder.eval().requires_grad_(False)
+
+    def t2i(self, text, latents: Tensor, maps: np.ndarray, ids: Tensor, empty: Tensor):
+        """Train U-Net and control adapter together, half of the rows with maps; one caption in ten is empty.
+
+        latents [2, N, 8, h, w]: of the pictures and of their mirror images.
+        """
+        budget = self.recipe.t2i
+        torch.manual_seed(budget.seed)
+        unet = diffusion.build_unet(self.recipe.scale)
+        adapter = diffusion.build_control_adapter(self.recipe.scale)
+        model = nn.ModuleDict({"unet": unet, "adapter": adapter})
+        importance = cells(maps)
+        shown = -(-budget.batch // 2)
+
+        def loss_of(step: int, generator: torch.Generator) -> Tensor:
+            pick = torch.randint(len(maps), (budget.batch,), generator=generator)
+            mirrored = torch.rand(budget.batch, generator=generator) < 0.5
             words = ids[pick, torch.randint(ids.shape[1], (budget.batch,), generator=generator)].clone()
             words[torch.rand(budget.batch, generator=generator) < 0.1] = empty
-            return diffusion.t2i_loss(forward, text(words).last_hidden_state, latents[pick], generator, self.alphas)
+            with torch.no_grad():
+                states = text(words).last_hidden_state
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                features = adapter(maps_to_tensor(maps[pick[:shown].numpy()], mirrored[:shown].numpy()))
+            features = [torch.cat([f, f.new_zeros(budget.batch - shown, *f.shape[1:])]) for f in features]
+            weight = torch.where(mirrored[:, None, None, None], importance[pick].flip(-1), importance[pick])
+            return diffusion.t2i_loss(
+                unet, inject(unet, features), states, latents[mirrored.long(), pick], weight, generator, self.alphas
+            )
 
         self._train("t2i", model, loss_of, budget)
         model.eval().requires_grad_(False)
-        return text, unet
+        return unet, adapter
 
-    def control(self, text, unet, latents: Tensor, maps: np.ndarray, ids: Tensor, empty: Tensor):
-        """Train the control adapter on single pictures with everything else frozen; half of the captions are empty."""
-        budget = self.recipe.control
-        torch.manual_seed(budget.seed)
-        adapter = diffusion.build_control_adapter(self.recipe.scale)
+    def motion(self, text, unet, adapter, clips: Tensor, maps: np.ndarray, ids: Tensor, empty: Tensor):
+        """Train the motion module on clips [N, F, 8, h, w]: half of them steered by maps, half with a ghosted frame.
 
-        def loss_of(step: int, generator: torch.Generator) -> Tensor:
-            pick = torch.randint(len(latents), (budget.batch,), generator=generator)
-            words = ids[pick, 0].clone()
-            words[torch.rand(budget.batch, generator=generator) < 0.5] = empty
-            with torch.no_grad():
-                states = text(words).last_hidden_state
-            features = adapter(maps_to_tensor(maps[pick.numpy()]))
-            return diffusion.adapter_loss(unet, inject(unet, features), states, latents[pick], generator, self.alphas)
-
-        self._train("control", adapter, loss_of, budget)
-        return adapter.eval().requires_grad_(False)
-
-    def motion(self, text, unet, clips: Tensor, ids: Tensor, empty: Tensor):
-        """Train the motion module on clips [N, F, 8, h, w] with plain MSE: this is the suite's stock AnimateDiff."""
+        The ghosted frame teaches the others to follow a frame that the module does not touch (method.md section 2).
+        """
         budget = self.recipe.motion
         torch.manual_seed(budget.seed)
         module = diffusion.build_motion_adapter(self.recipe.scale)
         video = diffusion.UNetMotionModel.from_unet2d(unet, module)
         video.freeze_unet2d_params()
-        clips = clips.transpose(1, 2)
+        frames = clips.shape[1]
+        importance = cells(maps.reshape(-1, *maps.shape[2:])).reshape(*clips.shape[:2], 1, *clips.shape[-2:])
 
         def loss_of(step: int, generator: torch.Generator) -> Tensor:
             pick = torch.randint(len(clips), (budget.batch,), generator=generator)
             words = ids[pick, torch.randint(ids.shape[1], (budget.batch,), generator=generator)].clone()
             words[torch.rand(budget.batch, generator=generator) < 0.1] = empty
+            anchored, steered = torch.rand(2, generator=generator) < 0.5
+            k = int(torch.randint(frames, (1,), generator=generator)) if anchored else None
             with torch.no_grad():
                 states = text(words).last_hidden_state
-            return diffusion.motion_loss(video, states, clips[pick], generator, self.alphas)
+                features = adapter(maps_to_tensor(np.concatenate(maps[pick.numpy()]))) if steered else None
+            with ghost(video, k):
+                return diffusion.motion_loss(
+                    video, inject(video, features), states, clips[pick].transpose(1, 2), importance[pick].flatten(0, 1),
+                    generator, self.alphas, k,
+                )  # fmt: skip
 
         self._train("motion", video, loss_of, budget)
         return video.eval().requires_grad_(False)
 
 
-def rebuild(recipe: Recipe, work: Path, output: Path, until: str = "export", compiled: bool = False) -> None:
+def cells(maps: np.ndarray) -> Tensor:
+    """Importance [N, 1, h, w] of latent cells from map channels [N, H, W, 4] (see autoencoder.face_weight)."""
+    parts = (torch.from_numpy(autoencoder.face_weight(maps[i : i + 512])) for i in range(0, len(maps), 512))
+    pooled = torch.cat([torch.nn.functional.avg_pool2d(part, 8) for part in parts])
+    return pooled / pooled.mean()
+
+
+def rebuild(recipe: Recipe, work: Path, output: Path, until: str = "export") -> None:
     """Run all stages up to ``until`` and write the model folder to ``output``."""
-    shop = Workshop(recipe, work, compiled)
+    shop = Workshop(recipe, work)
     tokenizer = build_tokenizer(vocabulary(), work / "tokenizer")
     empty = tokenizer("", padding="max_length", return_tensors="pt").input_ids[0]
     pictures, maps, records = shop.data("stills")
     vae = shop.autoencoder(pictures, maps)
     if until == "autoencoder":
         return
-    latents = shop.latents(vae, pictures, "stills")
-    ids = sentences(records, tokenizer, 4 if recipe.scale != "smoke" else 1)
-    text, unet = shop.t2i(latents, ids, empty, len(tokenizer), tokenizer.bos_token_id, tokenizer.eos_token_id)
+    latents = torch.stack([
+        shop.latents(vae, pictures, "stills"), shop.latents(vae, pictures[:, :, ::-1], "stills-mirrored"),
+    ])  # fmt: skip
+    ids, _ = sentences(records, tokenizer, recipe.variants)
+    text = shop.text(tokenizer)
+    if until == "text":
+        return
+    unet, adapter = shop.t2i(text, latents, maps, ids, empty)
     if until == "t2i":
         return
-    adapter = shop.control(text, unet, latents, maps, ids, empty)
-    if until == "control":
-        return
-    clip_pictures, _, clip_records = shop.data("clips")
+    clip_pictures, clip_maps, clip_records = shop.data("clips")
     rows = shop.latents(vae, clip_pictures.reshape(-1, *clip_pictures.shape[2:]), "clips")
     clips = rows.reshape(*clip_pictures.shape[:2], *rows.shape[1:])
-    video = shop.motion(text, unet, clips, sentences(clip_records, tokenizer, 2), empty)
+    clip_ids, _ = sentences(clip_records, tokenizer, recipe.variants)
+    video = shop.motion(text, unet, adapter, clips, clip_maps, clip_ids, empty)
+    if until == "motion":
+        return
+    shop.decoder(vae, pictures, maps)
     from .export import export_suite
 
     export_suite(output, recipe.scale, vae, text, unet, video, adapter, tokenizer, vocabulary(), work)
@@ -237,9 +305,8 @@ def main() -> None:
     parser.add_argument("--scale", choices=list(RECIPES), default="v0")
     parser.add_argument("--work", type=Path, default=None, help="state folder, default ~/.cache/anchorface-train/SCALE")
     parser.add_argument("-o", "--output", type=Path, default=None, help="model folder to write, default WORK/suite")
-    parser.add_argument("--until", default="export", choices=["autoencoder", "t2i", "control", "export"])
+    parser.add_argument("--until", default="export", choices=STAGES)
     parser.add_argument("--steps", nargs="*", default=[], metavar="STAGE=N", help="other budgets, e.g. t2i=20000")
-    parser.add_argument("--compile", action="store_true", help="torch.compile the U-Net: minutes to start, then faster")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     recipe = RECIPES[args.scale]
@@ -249,7 +316,7 @@ def main() -> None:
     work = args.work or Path.home() / ".cache/anchorface-train" / args.scale
     work.mkdir(parents=True, exist_ok=True)
     (work / "recipe.json").write_text(json.dumps(recipe, default=lambda x: x.__dict__, indent=1))
-    rebuild(recipe, work, args.output or work / "suite", args.until, args.compile)
+    rebuild(recipe, work, args.output or work / "suite", args.until)
 
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ def still(seed: int) -> tuple[np.ndarray, np.ndarray, dict]:
     person = Person.draw(look, seed)
     camera = Camera.from_fov(SIZE, SIZE, FOV)
     expression = jittered(expression_vector(EXPRESSION[look.expression]), rng)
-    rotation = rng.normal(0, [0.13, 0.32, 0.09])
+    rotation = np.clip(rng.normal(0, [0.14, 0.36, 0.10]), [-0.5, -1.0, -0.4], [0.5, 1.0, 0.4])
     where = np.array([rng.normal(0, 0.012), rng.normal(-0.045, 0.01), -head_distance(look, rng)])
     vertices = vertices_of(person, expression[None], rotation[None], where[None])[0]
     picture = render(person, vertices, camera, draw_lighting(rng), backdrop_for(person, SIZE))

@@ -59,6 +59,9 @@ class Stage:
         masks = np.stack([f.masks[k].numpy() for k in ("lips", "eyelids", "ears", "inside-mouth")], 1)
         one_hot = np.eye(len(f.parts), dtype=np.float32)[self.part]
         self.occlusion = self._occlusion()
+        # Sockets shade the mean head's eyeballs nearly black; real eyes scatter light and read bright.
+        on_eye = self.part == f.parts.index("eyes")
+        self.occlusion[on_eye] = np.maximum(self.occlusion[on_eye], 0.85)
         self.attributes = np.concatenate([self.canonical, eyes, masks, one_hot[:, :4], self.occlusion[:, None]], 1)
         self.scalp = self._scalp()
         inside = self.scalp[self.body] > 0.02

@@ -44,7 +44,7 @@ EXPRESSION: dict[str, dict[str, float]] = {
     "mouth open": {"jawOpen": 0.7},
 }
 AGES = {"young": 0.62, "middle-aged": 0.78, "old": 0.93}
-FRAMING = {"close-up": (0.62, 0.78), "portrait": (0.52, 0.62), "bust": (0.42, 0.50)}
+FRAMING = {"close-up": (0.70, 0.86), "portrait": (0.58, 0.70), "bust": (0.46, 0.54)}
 """Height of the head (crown to chin) as a share of the picture's height."""
 HEAD_HEIGHT_METRES = 0.235
 
@@ -98,42 +98,52 @@ def draw_look(rng: np.random.Generator) -> Look:
     )  # fmt: skip
 
 
-def caption(look: Look, rng: np.random.Generator, *, keep: float = 0.8) -> str:
-    """A prompt for ``look`` as people write them: some attributes left out, order and wording varied."""
-    has = lambda p=keep: rng.random() < p  # noqa: E731
+def speak(look: Look, rng: np.random.Generator, *, keep: float = 0.8) -> tuple[str, frozenset[str]]:
+    """A prompt for ``look`` as people write them, and which attributes it names.
+
+    Some attributes are left out; order and wording vary.
+    """
+    said: set[str] = set()
+
+    def has(attribute: str, p: float = keep) -> bool:
+        if rng.random() >= p:
+            return False
+        said.add(attribute)
+        return True
+
     either = lambda *options: options[rng.integers(len(options))]  # noqa: E731
-    age = look.age if has() else ""
-    noun = look.gender if has(0.95) else "person"
-    head = [either("a photo of", "a portrait of", "a picture of", "")]
-    if has(0.7):
-        head = [{"close-up": "a close-up of", "portrait": "a portrait of", "bust": "a bust shot of"}[look.framing]]
-    subject = " ".join(x for x in (head[0], "an" if age == "old" else "a", age, noun) if x)
-    hair = "bald" if look.hair_style == "bald" else ""
-    if look.hair_style != "bald":
-        color = look.hair_color if has(0.9) else ""
-        style = {"bun": f"{color} hair in a bun"}.get(look.hair_style, f"{look.hair_style} {color} hair")
-        hair = "with " + " ".join(style.split())
+    age = look.age if has("age") else ""
+    noun = look.gender if has("gender", 0.95) else "person"
+    head = either("a photo of", "a portrait of", "a picture of", "")
+    if has("framing", 0.7):
+        head = {"close-up": "a close-up of", "portrait": "a portrait of", "bust": "a bust shot of"}[look.framing]
+    subject = " ".join(x for x in (head, "an" if age == "old" else "a", age, noun) if x)
     details = []
-    if has(0.85):
-        details.append(hair)
-    if has():
+    if has("hair_style", 0.85):
+        if look.hair_style == "bald":
+            details.append("bald")
+        else:
+            color = look.hair_color if has("hair_color", 0.9) else ""
+            style = {"bun": f"{color} hair in a bun"}.get(look.hair_style, f"{look.hair_style} {color} hair")
+            details.append("with " + " ".join(style.split()))
+    if has("skin"):
         details.append(either(f"{look.skin} skin", f"with {look.skin} skin"))
-    if has(0.45):
+    if has("eyes", 0.45):
         details.append(either(f"{look.eyes} eyes", f"with {look.eyes} eyes"))
-    if look.lips == "red" and has():
+    if look.lips == "red" and has("lips"):
         details.append(either("red lips", "with red lipstick"))
-    if has():
+    if has("expression", 0.9):
         words = {"neutral": either("neutral", "with a neutral expression", "calm"),
                  "smiling": either("smiling", "with a smile"), "laughing": "laughing",
                  "surprised": either("surprised", "looking surprised"), "angry": either("angry", "looking angry"),
                  "sad": either("sad", "looking sad"), "eyes closed": either("eyes closed", "with closed eyes"),
                  "mouth open": either("mouth open", "with open mouth")}  # fmt: skip
         details.append(words[look.expression])
-    if has(0.6):
+    if has("clothes", 0.6):
         details.append(f"{either('wearing', 'in')} a {look.clothes} {either('shirt', 'sweater')}")
     rng.shuffle(details)
     place = ""
-    if has(0.85):
+    if has("background", 0.85):
         if look.background in PLAIN:
             place = f"{either('on', 'against', 'in front of')} a {look.background} background"
         else:
@@ -142,9 +152,23 @@ def caption(look: Look, rng: np.random.Generator, *, keep: float = 0.8) -> str:
                 "forest": either("in a forest", "in the forest"),
                 "brick wall": either("against a brick wall", "in front of a brick wall"),
                 "city at night": either("in a city at night", "in the city at night"),
-            }
-            place = place[look.background]  # fmt: skip
-    return ", ".join(x for x in (subject, *details, place) if x)
+            }[look.background]
+    return ", ".join(x for x in (subject, *details, place) if x), frozenset(said)
+
+
+def caption(look: Look, rng: np.random.Generator) -> str:
+    """The prompt of :func:`speak` alone."""
+    return speak(look, rng)[0]
+
+
+def attribute_values() -> dict[str, tuple[str, ...]]:
+    """All values of each attribute that prompts name, in a fixed order."""
+    tables = {
+        "gender": ("woman", "man"), "age": AGES, "skin": SKIN, "hair_style": HAIR_STYLE, "hair_color": HAIR_COLOR,
+        "eyes": EYE_COLOR, "lips": ("natural", "red"), "expression": EXPRESSION, "clothes": COLORS,
+        "background": PLAIN + SCENES, "framing": FRAMING,
+    }  # fmt: skip
+    return {name: tuple(table) for name, table in tables.items()}
 
 
 def vocabulary() -> list[str]:
