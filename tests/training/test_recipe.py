@@ -37,7 +37,7 @@ def test_manifest_names_every_weight_file(smoke_suite):
     manifest = json.loads((smoke_suite / "manifest.json").read_text())
     files = {str(p.relative_to(smoke_suite)) for p in smoke_suite.rglob("*.safetensors")}
     assert files == set(manifest["sha256"])
-    assert set(manifest["stages"]) == {"autoencoder", "t2i", "control", "motion"}
+    assert set(manifest["stages"]) == {"autoencoder", "text", "t2i", "motion", "decoder"}
 
 
 @pytest.mark.slow

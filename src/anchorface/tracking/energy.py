@@ -49,11 +49,15 @@ class FitOptions:
     """Errors of neighbouring landmarks go together: 400 of them count as much as 400 * 2 * this independent ones."""
     outlier: float = 4.0
     """Geman-McClure's scale, in standard deviations of a landmark."""
-    eyes: float = 6.0
+    eyes: float = 12.0
     """Lids and irises are few and small, but they are what people look at: they count this much more."""
     sparse: float = 0.8
     sparse_eyes: float = 0.1
+    sparse_close: float = 6.0
+    """mouthClose undoes jawOpen: at the others' price, an open mouth would be told as an opener jaw, half closed."""
     square: float = 1.0
+    square_eyes: float = 0.1
+    """Small, or half a blink in both lids and squints is cheaper than a whole one in the lids."""
     twin: float = 2.0
     rotation_smooth: float = 20.0
     """Standard deviation of the head's angular acceleration, rad / s^2; and so on for the next ones."""
@@ -205,11 +209,13 @@ def sparse_term(problem: Problem, x: Parameters, arrow: Arrow | None = None) -> 
     """L1 and a little L2 on the actions."""
     o, e = problem.options, x.expression
     sparse = np.where(EYE_ACTIONS, o.sparse_eyes, o.sparse)
+    sparse[ARKIT_INDEX["mouthClose"]] = o.sparse_close
+    square = np.where(EYE_ACTIONS, o.square_eyes, o.square)
     if arrow is not None:
         k = np.arange(ACTIONS)
-        arrow.block[:, k, k] += o.square
-        arrow.gradient[:, :ACTIONS] += sparse + o.square * e
-    return float((sparse * e).sum() + 0.5 * o.square * (e**2).sum())
+        arrow.block[:, k, k] += square
+        arrow.gradient[:, :ACTIONS] += sparse + square * e
+    return float((sparse * e).sum() + 0.5 * (square * e**2).sum())
 
 
 def twin_term(problem: Problem, x: Parameters, arrow: Arrow | None = None) -> float:

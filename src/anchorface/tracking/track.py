@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from ..video import read_clip
 from ..video.read import resample_times
 from .detect import Detections, Detector, MediaPipeDetector
 from .fit import ClipFit, FitOptions, fit_clip
+from .plausible import plausible
 from .report import TrackReport, make_report
 from .rotation import rotvec_to_rotmat
 
@@ -74,6 +76,7 @@ def track_frames(
     detected = time.perf_counter()
     if not found.found.any():
         raise NoFaceError(_why_no_face(frames, brightness))
+    found = replace(found, found=plausible(found.landmarks, found.found))
     height, width = frames.shape[1:3]
     seconds = np.arange(len(frames)) / fps
     fit = fit_clip(found.landmarks, found.found, seconds, width, height, options=FitOptions(focal=focal))

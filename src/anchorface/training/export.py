@@ -73,7 +73,7 @@ def export_suite(
     for path in sorted(work.glob("*.jsonl")):
         lines = [json.loads(line) for line in path.read_text().splitlines()]
         logs[path.stem] = {
-            "recipe": next(x for x in lines if "stage" in x),
+            "recipe": [x for x in lines if "stage" in x][-1],
             "last": [x for x in lines if "loss" in x][-1],
         }
     hashes = {
