@@ -47,7 +47,7 @@ class FitOptions:
     focal_sigma: float = 0.35
     data: float = 0.05
     """Errors of neighbouring landmarks go together: 400 of them count as much as 400 * 2 * this independent ones."""
-    outlier: float = 4.0
+    outlier: float = 8.0
     """Geman-McClure's scale, in standard deviations of a landmark."""
     eyes: float = 12.0
     """Lids and irises are few and small, but they are what people look at: they count this much more."""
@@ -56,7 +56,7 @@ class FitOptions:
     sparse_close: float = 6.0
     """mouthClose undoes jawOpen: at the others' price, an open mouth would be told as an opener jaw, half closed."""
     square: float = 1.0
-    square_eyes: float = 0.1
+    square_eyes: float = 0.03
     """Small, or half a blink in both lids and squints is cheaper than a whole one in the lids."""
     twin: float = 2.0
     rotation_smooth: float = 20.0
