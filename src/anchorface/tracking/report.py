@@ -48,7 +48,7 @@ def make_report(
     quantile = lambda columns, q: round(float(np.quantile(errors[:, columns], q)), 4)  # noqa: E731
     warnings = []
     if detected < n:
-        warnings.append(f"{n - detected} of {n} frames show no face, or one of a size that does not fit; they are interpolated.")
+        warnings.append(f"{n - detected} of {n} frames show no face, or one of another size; they are interpolated.")
     if many > 1:
         warnings.append(f"{many} faces were seen; the largest one of the first frame was followed.")
     if brightness < 60:
