@@ -46,6 +46,16 @@ def test_a_rendered_clip_is_tracked(clip, tracked):
     assert (track.confidence > 0.3).all()
 
 
+def test_face_is_found_beyond_fifty_degrees_where_the_usual_crop_shows_an_ear(detector):
+    clip = synthetic_clip(4)
+    yaw = np.abs(degrees(clip.truth.rotation)[:, 0])
+    assert yaw[-3:].min() > 50
+    found = detector.detect(clip.frames[-5:])
+    assert found.found.all()
+    size = np.ptp(found.landmarks[:, :468, :2], axis=1).max(1)
+    assert size.min() > 0.75 * size.max()
+
+
 def test_report_is_plain_data(tracked):
     import json
 

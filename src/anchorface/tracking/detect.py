@@ -21,6 +21,8 @@ LANDMARKS = 478
 CROP = 1.6
 """Side of the crop as a multiple of the landmarks' larger extent."""
 
+_LOOKS = ((CROP, 0.0), (1.2, 0.0), (1.2, -0.3), (1.2, 0.3))
+"""Crops tried in turn, side and sideways shift in faces: turned beyond 50 degrees, the usual one may show it the ear."""
 _MESH_SIDE = 384
 """Crops are brought to this size: the mesh network reads 192 px, its eye and lip parts more of them."""
 _TILES = ((0.6, 3), (0.35, 5))
@@ -120,18 +122,25 @@ class MediaPipeDetector:
         return found
 
     def _in_crop(self, frame: np.ndarray, near: np.ndarray) -> np.ndarray | None:
-        """The face [478, 3] in the crop around landmarks ``near``, or None."""
-        side = _extent(near) * CROP
-        centre = (near[:, :2].min(0) + near[:, :2].max(0)) / 2
-        x, y = (centre - side / 2).round().astype(int)
-        size = max(16, round(side))
-        found = self._run(self._one, _cut(frame, x, y, size), _MESH_SIDE / size)
-        if not found:
-            return None
-        face = found[0] + np.float32([x, y, 0])
-        # In an empty crop the network hallucinates a face of another size or place.
-        jump = _distance(face, near) / _extent(near)
-        return face if jump < 0.6 and 0.5 < _extent(face) / _extent(near) < 2 else None
+        """The face [478, 3] near landmarks ``near``, or None: the first seen of much the same size, or any likely one.
+
+        In an empty crop the network hallucinates a face of another size or place; in a profile it may find the ear.
+        """
+        likely = None
+        extent = _extent(near)
+        for share, shift in _LOOKS:
+            side = extent * share
+            centre = (near[:, :2].min(0) + near[:, :2].max(0)) / 2 + np.array([shift * extent, 0])
+            x, y = (centre - side / 2).round().astype(int)
+            size = max(16, round(side))
+            for face in self._run(self._one, _cut(frame, x, y, size), _MESH_SIDE / size):
+                face = face + np.float32([x, y, 0])
+                growth, jump = _extent(face) / extent, _distance(face, near) / extent
+                if jump < 0.4 and 0.75 < growth < 1.33:
+                    return face
+                if likely is None and jump < 0.6 and 0.5 < growth < 2:
+                    likely = face
+        return likely
 
     @staticmethod
     def _run(mesh: Any, picture: np.ndarray, scale: float) -> list[np.ndarray]:
