@@ -22,7 +22,7 @@ CROP = 1.6
 """Side of the crop as a multiple of the landmarks' larger extent."""
 
 _LOOKS = ((CROP, 0.0), (1.2, 0.0), (1.2, -0.3), (1.2, 0.3))
-"""Crops tried in turn, side and sideways shift in faces: turned beyond 50 degrees, the usual one may show it the ear."""
+"""Crops tried in turn, side and sideways shift in faces: turned beyond 50 degrees, the usual one may show an ear."""
 _MESH_SIDE = 384
 """Crops are brought to this size: the mesh network reads 192 px, its eye and lip parts more of them."""
 _TILES = ((0.6, 3), (0.35, 5))
