@@ -89,11 +89,32 @@ class AnchorOptions:
     """Frame number from 0; auto = the middle frame, as the paper's authors do; off = plain AnimateDiff."""
     keep: Annotated[bool, tyro.conf.arg(name="keep-anchor")] = True
     """Keep the anchor in the clip. Dropped, it still steers the others, and the clip is one frame shorter."""
+    extra: Annotated[bool, tyro.conf.arg(name="anchor-extra")] = False
+    """Sample the anchor beside the frames instead of among them, in frame K's time slot: nothing is cut."""
+    difference: Annotated[float, tyro.conf.arg(name="anchor-difference", metavar="G")] = 0.0
+    """Subtract G times what the motion module does to the anchor from every frame (0 = off, 1 = all of it)."""
+    difference_of: Annotated[Literal["map", "mean"], tyro.conf.arg(name="anchor-difference-of")] = "map"
+    """What is subtracted: the whole feature map, or its mean per channel (leaves out the anchor's silhouette)."""
+    weight: Annotated[float, tyro.conf.arg(name="anchor-weight", metavar="M")] = 1.0
+    """The anchor counts M times in temporal attention."""
+    highway: Annotated[bool, tyro.conf.arg(name="anchor-highway")] = False
+    """Skip connections carry the picture's features as they were before the motion module."""
+    shared_start: Annotated[float, tyro.conf.arg(name="anchor-shared-start", metavar="CUTOFF")] = 0.0
+    """All frames start from the anchor's low frequencies, up to this share of the highest (0 = off, 0.25 usual)."""
+    mixed_noise: Annotated[float, tyro.conf.arg(name="anchor-mixed-noise", metavar="SHARE")] = 0.0
+    """Share (of the variance) of the anchor's noise in every frame's: coherence, at some cost in motion."""
 
     def __post_init__(self) -> None:
-        """Refuse negative indices and unknown words."""
+        """Refuse negative indices, unknown words, and remedies that mean nothing."""
         ok = self.index in ("off", "auto") if isinstance(self.index, str) else self.index >= 0
         _require(ok, "anchor.index", "a frame number from 0, 'auto' or 'off'", self.index)
+        _require(math.isfinite(self.difference), "anchor.difference", "a finite number", self.difference)
+        _require(self.difference_of in ("map", "mean"), "anchor.difference_of", "map or mean", self.difference_of)
+        ok = math.isfinite(self.weight) and self.weight > 0
+        _require(ok, "anchor.weight", "a positive number", self.weight)
+        ok = math.isfinite(self.shared_start) and self.shared_start >= 0
+        _require(ok, "anchor.shared_start", "0 (off) or a positive cut-off", self.shared_start)
+        _require(0 <= self.mixed_noise <= 1, "anchor.mixed_noise", "0 to 1", self.mixed_noise)
 
     def resolve(self, frames: int) -> int | None:
         """The anchor's index in a clip of ``frames`` frames, or None when anchoring is off.

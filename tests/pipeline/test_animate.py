@@ -39,6 +39,38 @@ def test_a_dropped_anchor_is_cut_after_sampling(models):
     assert dropped.record["anchor_kept"] is False and dropped.record["sampled_frames"] == 5
 
 
+REMEDIES = {
+    "difference": {"difference": 1.0, "difference_of": "mean"},
+    "weight": {"weight": 3.0},
+    "highway": {"highway": True},
+    "shared start": {"shared_start": 0.25},
+    "mixed noise": {"mixed_noise": 0.3},
+    "all": {"difference": 0.5, "weight": 2.0, "highway": True, "shared_start": 0.2, "mixed_noise": 0.2},
+}
+
+
+@pytest.mark.parametrize("options", REMEDIES.values(), ids=REMEDIES)
+@pytest.mark.parametrize("sampler", ["ddim", "euler_a"])
+def test_every_remedy_acts_and_leaves_the_anchor_alone(models, maps, options, sampler):
+    make = lambda **more: AnimateRequest(PROMPT, anchor=AnchorOptions(2, **more), sampling=sampling(sampler))  # noqa: E731
+    plain, remedied = (animate(make(**more), models=models, maps=maps) for more in ({}, options))
+    assert np.array_equal(plain.frames[2], remedied.frames[2])
+    assert not np.array_equal(plain.frames, remedied.frames)
+    assert remedied.record["anchor"]["weight"] == options.get("weight", 1.0)
+
+
+def test_an_extra_anchor_is_sampled_beside_all_frames(models, maps):
+    request = AnimateRequest(PROMPT, anchor=AnchorOptions(2, extra=True), sampling=sampling())
+    clip = animate(request, models=models, maps=maps)
+    picture = imagine(ImagineRequest(PROMPT, frame=2, sampling=sampling()), models=models, maps=maps)
+    assert len(clip.frames) == 6 and clip.record["anchor_kept"] is False
+    assert not np.array_equal(clip.frames[2], picture.frames[0])
+    other = animate(
+        AnimateRequest(PROMPT, anchor=AnchorOptions(4, extra=True), sampling=sampling()), models=models, maps=maps
+    )
+    assert not np.array_equal(clip.frames[0], other.frames[0]), "the anchor does not reach the frames"
+
+
 def test_the_same_request_gives_the_same_clip(models):
     request = AnimateRequest(PROMPT, length=3, sampling=sampling("euler_a"))
     assert np.array_equal(animate(request, models=models).frames, animate(request, models=models).frames)

@@ -2,15 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+import torch
 
 from ..anchor.noise import NoiseLayout
-from ..config import AnimateRequest, ImagineRequest
+from ..config import AnimateRequest, ImagineRequest, SamplingOptions, to_mapping
 from ..errors import InputError
 from ..types import Clip, ConditionMaps, FaceTrack
 from .decode import decode
-from .denoise import Progress, denoise, make_anchor
+from .denoise import AnchorPath, Progress, denoise, make_anchor
 from .drive import check_driver_file, control_features, drive, render
 from .encode import encode
 from .loading import Models, load_models
@@ -100,14 +102,15 @@ def animate(
         sampling = models.resolve(request.sampling)
     with watch("drive"):
         driver = drive(request, models, track, maps)
-        _check_length(driver.frames, models)
         k = request.anchor.resolve(driver.frames)
+        _check_length(driver.frames + (k is not None and request.anchor.extra), models)
         maps = render(driver, models, sampling)
     with watch("encode"):
         text = encode(models, request.prompt, sampling.negative, guided=sampling.cfg > 1)
         control = {"features": control_features(models, maps), "weight": request.control_weight}
 
     anchored = k is not None
+    beside = anchored and request.anchor.extra
     still = k if anchored else (driver.frames - 1) // 2
     steps = _Steps(progress, runs=1 + (anchored or request.compare) + (anchored and request.compare))
     with watch("anchor"):
@@ -119,10 +122,13 @@ def animate(
             anchor = make_anchor(models, text, sampling, index=still, progress=steps.next(), **alone)
     noise = NoiseLayout(sampling.seed, driver.frames, k)
     with watch("denoise"):
-        ours = {"ghosts": k, "replay": anchor} if anchored else {}
-        latents = denoise(models, text, noise, sampling, progress=steps.next(), **control, **ours)
+        if beside:
+            latents = _denoise_beside(models, text, sampling, request, anchor, driver.frames, control, steps.next())
+        else:
+            ours = {"ghosts": k, "replay": anchor, "remedy": request.anchor} if anchored else {}
+            latents = denoise(models, text, noise, sampling, progress=steps.next(), **control, **ours)
     with watch("decode"):
-        frames = decode(models, latents, alone=k)
+        frames = decode(models, latents, alone=None if beside else k)
 
     panels = {}
     if request.compare:
@@ -136,12 +142,35 @@ def animate(
 
     record = make_record(request, models, sampling, driver, watch)
     record |= {"command": "animate", "sampled_frames": driver.frames}
-    record |= {"anchor_index": k, "anchor_kept": request.anchor.keep if anchored else None}
-    kept = [i for i in range(driver.frames) if request.anchor.keep or i != k]
+    record |= {"anchor_index": k, "anchor_kept": request.anchor.keep and not beside if anchored else None}
+    record |= {"anchor": to_mapping(request.anchor)}
+    kept = [i for i in range(driver.frames) if request.anchor.keep or i != k or beside]
     if not request.compare:
         return Clip(frames[kept], driver.fps, record)
     panels = {name: panel[kept] for name, panel in panels.items()}
     return ComparedClip(frames[kept], driver.fps, record, panels)
+
+
+def _denoise_beside(
+    models: Models,
+    text: torch.Tensor,
+    sampling: SamplingOptions,
+    request: AnimateRequest,
+    anchor: AnchorPath,
+    frames: int,
+    control: Mapping[str, Any],
+    progress: Progress | None,
+) -> torch.Tensor:
+    """Remedy 1 (method.md section 2): the anchor is an (N+1)-th token in slot k's time, sampled beside and left out."""
+    if control["features"] is not None:
+        last = [torch.cat([f, f[anchor.index : anchor.index + 1]]) for f in control["features"]]
+        control = {**control, "features": last}
+    latents = denoise(
+        models, text, NoiseLayout(sampling.seed, frames + 1, frames), sampling, ghosts=frames,
+        replay=AnchorPath(frames, anchor.latents), remedy=request.anchor, slot=anchor.index, progress=progress,
+        **control,
+    )  # fmt: skip
+    return latents[:, :, :frames]
 
 
 def _check_length(frames: int, models: Models) -> None:

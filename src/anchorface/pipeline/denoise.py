@@ -5,6 +5,7 @@ Source: method.md section 2 (ghost, noise layout, definition of the bare text-to
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +20,8 @@ from diffusers import (
 
 from ..anchor.ghost import ALL, Rows, ghost
 from ..anchor.noise import Generators, NoiseLayout
-from ..config import SamplingOptions
+from ..anchor.variants import mix_noise, remedies, shared_start
+from ..config import AnchorOptions, SamplingOptions
 from ..control.adapter import inject
 from ..errors import InputError
 from .loading import Models
@@ -60,6 +62,8 @@ def denoise(
     *,
     ghosts: Rows = None,
     replay: AnchorPath | None = None,
+    remedy: AnchorOptions | None = None,
+    slot: int | None = None,
     features: Sequence[torch.Tensor] | None = None,
     weight: float = 1.0,
     progress: Progress | None = None,
@@ -79,6 +83,8 @@ def denoise(
         replay: put this trajectory into its row at every step. A ghosted row depends on no other, so this
             changes it only by what floating point makes of another batch size; with it, the row is the
             picture bit for bit.
+        remedy: which remedies of :mod:`~anchorface.anchor.variants` to use; they need ``replay``.
+        slot: time slot whose position code the anchor's row takes, if not its own.
         features: adapter features of the F frames, added with ``weight``.
         progress: called after every step.
         path: if given, receives x_T .. x_0.
@@ -86,10 +92,13 @@ def denoise(
     scheduler = make_scheduler(models.scheduler_config, sampling.sampler)
     scheduler.set_timesteps(sampling.steps, device=models.device)
     x, generators = noise.draw(*latent_shape(models, sampling), dtype=models.dtype)
+    if replay is not None and remedy is not None:
+        x = _start(x, replay, remedy, scheduler)
     x = x.to(models.device) * scheduler.init_noise_sigma
     guided, text = len(text) == 2, text.repeat_interleave(noise.frames, dim=0)
 
-    with ghost(models.unet, ghosts), inject(models.unet, features, weight):
+    remedied = _remedies(models, replay, remedy, slot)
+    with remedied, ghost(models.unet, ghosts), inject(models.unet, features, weight):
         for i, t in enumerate(scheduler.timesteps):
             x = _put(replay, i, x)
             if path is not None:
@@ -153,6 +162,28 @@ def latent_shape(models: Models, sampling: SamplingOptions) -> tuple[int, int, i
         size = f"{sampling.width} x {sampling.height}"
         raise InputError(f"width, height: expected multiples of {factor} for this model, got {size}.")
     return models.unet.config["in_channels"], sampling.height // factor, sampling.width // factor
+
+
+def _remedies(
+    models: Models, replay: AnchorPath | None, remedy: AnchorOptions | None, slot: int | None
+) -> AbstractContextManager[None]:
+    """The remedies that act inside the U-Net, for the length of a ``with`` block."""
+    if replay is None or remedy is None:
+        return nullcontext()
+    return remedies(
+        models.unet, replay.index, difference=remedy.difference, of=remedy.difference_of, weight=remedy.weight,
+        highway=remedy.highway, slot=slot,
+    )  # fmt: skip
+
+
+def _start(x: torch.Tensor, replay: AnchorPath, remedy: AnchorOptions, scheduler: SchedulerMixin) -> torch.Tensor:
+    """The remedies that act on the initial noise [1, C, F, h, w] of unit variance."""
+    if remedy.mixed_noise:
+        x = mix_noise(x, replay.index, remedy.mixed_noise)
+    if remedy.shared_start:
+        alpha = float(scheduler.alphas_cumprod[int(scheduler.timesteps[0])])
+        x = shared_start(x, replay.index, replay.latents[-1].cpu(), alpha, remedy.shared_start)
+    return x
 
 
 def _put(replay: AnchorPath | None, step: int, x: torch.Tensor) -> torch.Tensor:
