@@ -119,10 +119,15 @@ def explain(error: BaseException) -> str | None:
 
 def _with_option_name(message: str) -> str:
     """Options as the command line spells them: ``anchor.index: expected`` -> ``--anchor-index: expected``."""
-    names = {"anchor.index": "anchor-index", "anchor.keep": "keep-anchor", "control_weight": "control-weight"}
+    names = {
+        "anchor.driving": "driving",
+        "anchor.index": "anchor-index",
+        "anchor.keep": "keep-anchor",
+        "control_weight": "control-weight",
+    }
     words = "seed|steps|cfg|negative|sampler|width|height|frame|length|fps|drive"
-    words += "|anchor.index|anchor.keep|control_weight"
-    found = re.match(r"anchor\.(difference_of|difference|weight|shared_start|mixed_noise|extra|highway): ", message)
+    words += "|anchor.index|anchor.keep|anchor.driving|control_weight"
+    found = re.match(r"anchor\.(difference_of|difference|weight|shared_start|mixed_noise|image): ", message)
     if found:
         return "--anchor-" + found[1].replace("_", "-") + message[found.end() - 2 :]
     return re.sub(rf"^({words}): ", lambda found: f"--{names.get(found[1], found[1])}: ", message)

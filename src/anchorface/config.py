@@ -89,6 +89,10 @@ class AnchorOptions:
     """Frame number from 0; auto = the middle frame, as the paper's authors do; off = plain AnimateDiff."""
     keep: Annotated[bool, tyro.conf.arg(name="keep-anchor")] = True
     """Keep the anchor in the clip. Dropped, it still steers the others, and the clip is one frame shorter."""
+    image: Annotated[Path | None, tyro.conf.arg(name="anchor-image", metavar="PATH")] = None
+    """A real picture as the anchor, cut to the clip's shape; prompt and LoRA draw the other frames."""
+    driving: Literal["auto", "absolute", "relative"] = "auto"
+    """relative: the driver's motion starts from the anchor's own pose; auto: so if the anchor is a picture."""
     extra: Annotated[bool, tyro.conf.arg(name="anchor-extra")] = False
     """Sample the anchor beside the frames instead of among them, in frame K's time slot: nothing is cut."""
     difference: Annotated[float, tyro.conf.arg(name="anchor-difference", metavar="G")] = 0.0
@@ -108,6 +112,9 @@ class AnchorOptions:
         """Refuse negative indices, unknown words, and remedies that mean nothing."""
         ok = self.index in ("off", "auto") if isinstance(self.index, str) else self.index >= 0
         _require(ok, "anchor.index", "a frame number from 0, 'auto' or 'off'", self.index)
+        _require(self.image is None or self.index != "off", "anchor.image", "an anchor (not --anchor-index off)", "off")
+        known = ("auto", "absolute", "relative")
+        _require(self.driving in known, "anchor.driving", f"one of {', '.join(known)}", self.driving)
         _require(math.isfinite(self.difference), "anchor.difference", "a finite number", self.difference)
         _require(self.difference_of in ("map", "mean"), "anchor.difference_of", "map or mean", self.difference_of)
         ok = math.isfinite(self.weight) and self.weight > 0

@@ -7,6 +7,7 @@ from scipy.spatial.transform import Rotation
 from anchorface.conventions import ARKIT_INDEX
 from anchorface.errors import InputError
 from anchorface.motion import frame, resample, trim
+from anchorface.motion.edit import nearest_frame, rebase
 from anchorface.types import Camera, FaceTrack
 
 JAW, BLINK = ARKIT_INDEX["jawOpen"], ARKIT_INDEX["eyeBlinkLeft"]
@@ -123,3 +124,55 @@ def test_trim_and_frame():
             trim(track, start, stop)
     with pytest.raises(InputError, match="expected 0..9, got 10"):
         frame(track, 10)
+
+
+class TestRebase:
+    """Relative driving: frame k is the subject's own, and the others move from there as the driver does."""
+
+    subject = FaceTrack(
+        shape=np.full(4, 2.0),
+        expression=np.full((1, 52), 0.2),
+        rotation=np.array([[0.1, -0.3, 0.2]]),
+        translation=np.array([[0.02, -0.01, -1.2]]),
+        confidence=np.ones(1),
+        fps=8.0,
+        camera=Camera.from_fov(48, 48, 0.4),
+    )
+
+    def test_frame_k_is_the_subject(self):
+        out = rebase(a_track(6, 8.0), self.subject, 3)
+        for name in ("expression", "rotation", "translation"):
+            np.testing.assert_allclose(getattr(out, name)[3], getattr(self.subject, name)[0], atol=1e-6)
+        assert np.array_equal(out.shape, self.subject.shape) and out.camera == self.subject.camera
+
+    def test_the_others_turn_as_the_driver_turns(self):
+        driver = a_track(6, 8.0)
+        out = rebase(driver, self.subject, 1)
+        turned = Rotation.from_rotvec(out.rotation[1]).inv() * Rotation.from_rotvec(out.rotation[4])
+        wanted = Rotation.from_rotvec(driver.rotation[1]).inv() * Rotation.from_rotvec(driver.rotation[4])
+        np.testing.assert_allclose(turned.as_rotvec(), wanted.as_rotvec(), atol=1e-6)
+        np.testing.assert_allclose(out.expression[4, JAW], 0.2 + 0.03, atol=1e-6)
+        # Twice as far from the camera: twice the way, for the same way in the picture.
+        np.testing.assert_allclose(out.translation[4, 0] - out.translation[1, 0], 2 * 0.03, atol=1e-6)
+
+    def test_onto_itself_changes_nothing(self):
+        driver = a_track(6, 8.0)
+        out = rebase(driver, frame(driver, 2), 2)
+        np.testing.assert_allclose(out.rotation, driver.rotation, atol=1e-6)
+        np.testing.assert_allclose(out.expression, driver.expression, atol=1e-6)
+        np.testing.assert_allclose(out.translation, driver.translation, atol=1e-6)
+
+    def test_expressions_stay_in_range(self):
+        driver = a_track(6, 8.0)
+        wide = FaceTrack(**{**vars(driver), "expression": driver.expression * 0 + np.linspace(0, 1, 6)[:, None]})
+        out = rebase(wide, self.subject, 0)
+        assert out.expression.min() >= 0 and out.expression.max() <= 1
+
+    @pytest.mark.parametrize("k", [-1, 6])
+    def test_a_frame_that_is_not_there(self, k):
+        with pytest.raises(InputError, match=r"0\.\.5"):
+            rebase(a_track(6, 8.0), self.subject, k)
+
+    def test_nearest_frame(self):
+        driver = a_track(30, 8.0)
+        assert nearest_frame(driver, frame(driver, 17)) == 17

@@ -41,7 +41,10 @@ def animate(
     started = time.perf_counter()
     if drop_anchor:
         request = dataclasses.replace(request, anchor=dataclasses.replace(request.anchor, keep=False))
-    inputs = [*check_models(request.models), *existing("--drive", request.drive)]
+    inputs = [
+        *check_models(request.models), *existing("--drive", request.drive),
+        *existing("--anchor-image", request.anchor.image),
+    ]  # fmt: skip
     path = check_output(request.output, inputs=inputs, folder=True)
     if request.length or request.drive is None:  # else the driver decides, and the pipeline checks
         request.anchor.resolve(request.length or DEFAULT_FRAMES)

@@ -99,3 +99,46 @@ def frame(track: FaceTrack, i: int) -> FaceTrack:
     if not -len(track) <= i < len(track):
         raise InputError(f"frame: expected 0..{len(track) - 1}, got {i}; the track has {len(track)} frames.")
     return trim(track, i % len(track), i % len(track) + 1)
+
+
+def rebase(driver: FaceTrack, subject: FaceTrack, k: int, *, face_scale: bool = True) -> FaceTrack:
+    """Relative driving: the subject's face starts from its own pose and moves as the driver moves *from frame k*.
+
+    ``pose_i = pose_subject * inv(pose_driver_k) * pose_driver_i``; expressions and translation by their offset from
+    frame k (method.md section 4). Frame k of the result is the subject's own frame; shape and camera are the subject's.
+
+    Args:
+        driver: F frames.
+        subject: its first frame is what is rebased onto, e.g. the track of a picture.
+        k: frame of the driver that corresponds to it.
+        face_scale: scale translation by the two heads' distances, so that a driver who filled more of the picture
+            does not throw the subject about.
+
+    Raises:
+        InputError: the driver has no frame ``k``.
+    """
+    if not 0 <= k < len(driver):
+        raise InputError(f"rebase: expected a frame of the driver's 0..{len(driver) - 1}, got {k}.")
+    turn = Rotation.from_rotvec(driver.rotation)
+    rotation = Rotation.from_rotvec(subject.rotation[0]) * turn[k].inv() * turn
+    scale = subject.translation[0, 2] / driver.translation[k, 2] if face_scale else 1.0
+    return FaceTrack(
+        shape=subject.shape,
+        expression=np.clip(subject.expression[0] + driver.expression - driver.expression[k], 0, 1),
+        rotation=rotation.as_rotvec(),
+        translation=subject.translation[0] + scale * (driver.translation - driver.translation[k]),
+        confidence=driver.confidence,
+        fps=driver.fps,
+        camera=subject.camera,
+        info={**driver.info, "rebased_onto_frame": k},
+    )
+
+
+def nearest_frame(driver: FaceTrack, subject: FaceTrack) -> int:
+    """The driver's frame most like the subject's first: smallest head rotation between them, plus expression.
+
+    An expression that differs by 1 in one action weighs as much as 30 degrees.
+    """
+    turn = Rotation.from_rotvec(driver.rotation) * Rotation.from_rotvec(subject.rotation[0]).inv()
+    expression = np.linalg.norm(driver.expression - subject.expression[0], axis=1)
+    return int(np.argmin(turn.magnitude() + np.deg2rad(30) * expression))

@@ -8,15 +8,16 @@ import numpy as np
 import torch
 
 from ..anchor.noise import NoiseLayout
-from ..config import AnimateRequest, ImagineRequest, SamplingOptions, to_mapping
+from ..config import AnimateRequest, ImagineRequest, SamplingOptions
 from ..errors import InputError
 from ..types import Clip, ConditionMaps, FaceTrack
+from .anchoring import settle
 from .decode import decode
 from .denoise import AnchorPath, Progress, denoise, make_anchor
 from .drive import check_driver_file, control_features, drive, render
 from .encode import encode
 from .loading import Models, load_models
-from .record import Stopwatch, make_record
+from .record import Stopwatch, anchor_record, make_record
 
 
 @dataclass(frozen=True)
@@ -102,24 +103,18 @@ def animate(
         sampling = models.resolve(request.sampling)
     with watch("drive"):
         driver = drive(request, models, track, maps)
-        k = request.anchor.resolve(driver.frames)
-        _check_length(driver.frames + (k is not None and request.anchor.extra), models)
-        maps = render(driver, models, sampling)
+        anchored = request.anchor.resolve(driver.frames) is not None
+        beside = anchored and request.anchor.extra
+        _check_length(driver.frames + beside, models)
     with watch("encode"):
         text = encode(models, request.prompt, sampling.negative, guided=sampling.cfg > 1)
-        control = {"features": control_features(models, maps), "weight": request.control_weight}
-
-    anchored = k is not None
-    beside = anchored and request.anchor.extra
-    still = k if anchored else (driver.frames - 1) // 2
     steps = _Steps(progress, runs=1 + (anchored or request.compare) + (anchored and request.compare))
     with watch("anchor"):
-        anchor = None
-        if anchored or request.compare:
-            # Rendered and encoded alone, as imagine does: a batch of frames rounds differently.
-            one = render(driver.only(still), models, sampling)
-            alone = {**control, "features": control_features(models, one)}
-            anchor = make_anchor(models, text, sampling, index=still, progress=steps.next(), **alone)
+        settled = settle(models, request, sampling, text, driver, steps.next() if anchored or request.compare else None)
+        anchor, driver, k = settled.anchor, settled.driver, settled.index
+    with watch("drive"):
+        maps = render(driver, models, sampling)
+        control = {"features": control_features(models, maps), "weight": request.control_weight}
     noise = NoiseLayout(sampling.seed, driver.frames, k)
     with watch("denoise"):
         if beside:
@@ -143,7 +138,7 @@ def animate(
     record = make_record(request, models, sampling, driver, watch)
     record |= {"command": "animate", "sampled_frames": driver.frames}
     record |= {"anchor_index": k, "anchor_kept": request.anchor.keep and not beside if anchored else None}
-    record |= {"anchor": to_mapping(request.anchor)}
+    record |= {"anchor": anchor_record(request.anchor)}
     kept = [i for i in range(driver.frames) if request.anchor.keep or i != k or beside]
     if not request.compare:
         return Clip(frames[kept], driver.fps, record)

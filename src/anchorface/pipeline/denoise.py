@@ -178,6 +178,8 @@ def _remedies(
 
 def _start(x: torch.Tensor, replay: AnchorPath, remedy: AnchorOptions, scheduler: SchedulerMixin) -> torch.Tensor:
     """The remedies that act on the initial noise [1, C, F, h, w] of unit variance."""
+    x = x.clone()
+    x[0, :, replay.index] = (replay.latents[0] / scheduler.init_noise_sigma).to(x)  # an inverted anchor has its own
     if remedy.mixed_noise:
         x = mix_noise(x, replay.index, remedy.mixed_noise)
     if remedy.shared_start:

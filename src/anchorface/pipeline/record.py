@@ -7,7 +7,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from ..config import SamplingOptions, to_mapping
+from ..config import AnchorOptions, SamplingOptions, to_mapping
 from .denoise import make_scheduler
 from .drive import Driver, Request
 from .hashing import sha256
@@ -57,6 +57,14 @@ def make_record(
         "versions": {name: _version(name) for name in _PACKAGES},
         "seconds": dict(watch.seconds),
     }
+
+
+def anchor_record(options: AnchorOptions) -> dict[str, Any]:
+    """The anchor's options; of a picture its name and sha256, too."""
+    record = to_mapping(options)
+    if options.image is not None:
+        record |= {"image": options.image.name, "image_sha256": sha256(options.image)}
+    return record
 
 
 def _driver_record(request: Request, driver: Driver) -> dict[str, Any] | None:
