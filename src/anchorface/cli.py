@@ -127,7 +127,7 @@ def _with_option_name(message: str) -> str:
         "anchor.keep": "keep-anchor",
         "control_weight": "control-weight",
     }
-    words = "seed|steps|cfg|negative|sampler|width|height|frame|length|fps|drive"
+    words = "seed|steps|cfg|negative|sampler|width|height|frame|length|fps|drive|window|overlap|compare"
     words += "|anchor.index|anchor.keep|anchor.driving|control_weight"
     found = re.match(r"anchor\.(difference_of|difference|weight|shared_start|mixed_noise|image): ", message)
     if found:

@@ -181,6 +181,12 @@ class AnimateRequest:
     """Frames to sample; the driver is resampled to them at --fps. Default: the driver as it is, else 16."""
     fps: float = 8.0
     """Frames per second; the driver's own when it is used as it is."""
+    window: int | None = None
+    """Longer clips are made in overlapping windows of this many frames. Default: 16, or what the module knows."""
+    overlap: int = 4
+    """Frames that neighbouring windows share."""
+    resume: bool = False
+    """Long clips: keep the state after every step, and go on where a killed run of the same recipe stopped."""
     compare: bool = False
     """Also show driver maps, text-to-image picture and plain AnimateDiff (same noise) side by side."""
     control_weight: float = 1.0
@@ -191,6 +197,9 @@ class AnimateRequest:
     def __post_init__(self) -> None:
         """Refuse what no clip could satisfy."""
         _check_timing(self.length, self.fps, self.control_weight)
+        _require(self.window is None or self.window >= 2, "window", "at least 2 frames", self.window)
+        ok = 0 <= self.overlap < (self.window or self.overlap + 1)
+        _require(ok, "overlap", "0 or more, and less than the window", self.overlap)
 
 
 def _check_timing(length: int | None, fps: float, control_weight: float) -> None:

@@ -39,6 +39,51 @@ def test_a_dropped_anchor_is_cut_after_sampling(models):
     assert dropped.record["anchor_kept"] is False and dropped.record["sampled_frames"] == 5
 
 
+class TestLong:
+    """More frames than the motion module knows (12): windows around one anchor."""
+
+    def make(self, **more):
+        return AnimateRequest(PROMPT, sampling=sampling(), **{"length": 30, "window": 8, **more})
+
+    def test_the_kept_anchor_is_imagines_picture(self, models):
+        clip = animate(self.make(anchor=AnchorOptions(11)), models=models)
+        picture = imagine(ImagineRequest(PROMPT, sampling=sampling()), models=models)
+        assert len(clip.frames) == 30 and clip.record["window"] == 8
+        assert np.array_equal(clip.frames[11], picture.frames[0])
+
+    def test_windows_are_the_default_for_long_clips(self, models):
+        assert animate(self.make(window=None, length=13), models=models).record["window"] == 11
+        assert animate(self.make(window=None, length=12), models=models).record["window"] is None
+
+    def test_a_driver_steers_every_window(self, models, maps):
+        twice = {kind: np.concatenate([value] * 4) for kind, value in maps.maps.items()}
+        request = self.make(length=None)
+        driven = animate(request, models=models, maps=ConditionMaps(twice, 8.0))
+        other = {kind: np.concatenate([value[:18], value[18:] * 0.5]) for kind, value in twice.items()}
+        changed = animate(request, models=models, maps=ConditionMaps(other, 8.0))
+        assert len(driven.frames) == 24 and not np.array_equal(driven.frames[20], changed.frames[20])
+
+    def test_resume(self, models, tmp_path, monkeypatch):
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+        def kill(done, total):
+            if done > 15 + 6:  # in the second of three steps of five windows
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            animate(self.make(resume=True), models=models, progress=kill)
+        state = list(tmp_path.rglob("*.safetensors"))
+        assert len(state) == 1
+        again = animate(self.make(resume=True), models=models)
+        assert np.array_equal(again.frames, animate(self.make(), models=models).frames)
+        assert again.record["resume_state"] == str(state[0])
+
+    @pytest.mark.parametrize("more", [{"anchor": AnchorOptions("off")}, {"compare": True}, {"window": 12}])
+    def test_what_cannot_be(self, models, more):
+        with pytest.raises(InputError, match="length|compare|window"):
+            animate(self.make(**more), models=models)
+
+
 REMEDIES = {
     "difference": {"difference": 1.0, "difference_of": "mean"},
     "weight": {"weight": 3.0},

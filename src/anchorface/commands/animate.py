@@ -56,6 +56,8 @@ def animate(
     with progress_bar("animating") as progress:
         clip = pipeline.animate(request, progress=progress)
     write_clip(clip, path)
+    if clip.record.get("resume_state"):  # the clip is safe: its state is not needed any more
+        Path(clip.record["resume_state"]).unlink(missing_ok=True)
     frames, height, width, _ = clip.frames.shape
     closing_line(path, f"{width} x {height}, {frames} frames, {clip.fps:g} fps", started)
     if isinstance(clip, pipeline.ComparedClip) and beside is not None:

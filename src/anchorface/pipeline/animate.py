@@ -1,6 +1,7 @@
 """Prompt and driver in, anchored clip out: the whole flow in two functions."""
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,7 +9,8 @@ import numpy as np
 import torch
 
 from ..anchor.noise import NoiseLayout
-from ..config import AnimateRequest, ImagineRequest, SamplingOptions
+from ..config import AnimateRequest, ImagineRequest, SamplingOptions, to_mapping
+from ..conventions import DEFAULT_FRAMES
 from ..errors import InputError
 from ..types import Clip, ConditionMaps, FaceTrack
 from .anchoring import settle
@@ -17,6 +19,7 @@ from .denoise import AnchorPath, Progress, denoise, make_anchor
 from .drive import check_driver_file, control_features, drive, render
 from .encode import encode
 from .loading import Models, load_models
+from .long import Resume, denoise_long
 from .record import Stopwatch, anchor_record, make_record
 
 
@@ -105,7 +108,7 @@ def animate(
         driver = drive(request, models, track, maps)
         anchored = request.anchor.resolve(driver.frames) is not None
         beside = anchored and request.anchor.extra
-        _check_length(driver.frames + beside, models)
+        size = _window_size(request, models, driver.frames, anchored)
     with watch("encode"):
         text = encode(models, request.prompt, sampling.negative, guided=sampling.cfg > 1)
     steps = _Steps(progress, runs=1 + (anchored or request.compare) + (anchored and request.compare))
@@ -114,10 +117,13 @@ def animate(
         anchor, driver, k = settled.anchor, settled.driver, settled.index
     with watch("drive"):
         maps = render(driver, models, sampling)
-        control = {"features": control_features(models, maps), "weight": request.control_weight}
+        features = None if size else control_features(models, maps)
+        control = {"features": features, "weight": request.control_weight}
     noise = NoiseLayout(sampling.seed, driver.frames, k)
     with watch("denoise"):
-        if beside:
+        if size:
+            latents = _denoise_windows(models, text, sampling, request, anchor, driver.frames, maps, size, steps.next())
+        elif beside:
             latents = _denoise_beside(models, text, sampling, request, anchor, driver.frames, control, steps.next())
         else:
             ours = {"ghosts": k, "replay": anchor, "remedy": request.anchor} if anchored else {}
@@ -139,7 +145,10 @@ def animate(
     record |= {"command": "animate", "sampled_frames": driver.frames}
     record |= {"anchor_index": k, "anchor_kept": request.anchor.keep and not beside if anchored else None}
     record |= {"anchor": anchor_record(request.anchor)}
+    record |= {"window": size, "overlap": request.overlap if size else None}
     kept = [i for i in range(driver.frames) if request.anchor.keep or i != k or beside]
+    if size and request.resume:
+        record |= {"resume_state": str(_resume(request, models, driver.frames, anchor, maps).path)}
     if not request.compare:
         return Clip(frames[kept], driver.fps, record)
     panels = {name: panel[kept] for name, panel in panels.items()}
@@ -168,12 +177,61 @@ def _denoise_beside(
     return latents[:, :, :frames]
 
 
-def _check_length(frames: int, models: Models) -> None:
-    if frames > models.max_frames:
+def _denoise_windows(
+    models: Models,
+    text: torch.Tensor,
+    sampling: SamplingOptions,
+    request: AnimateRequest,
+    anchor: AnchorPath,
+    frames: int,
+    maps: ConditionMaps | None,
+    size: int,
+    progress: Progress | None,
+) -> torch.Tensor:
+    """A clip longer than one window (method.md section 6)."""
+
+    def features_of(shown: Sequence[int]) -> list[torch.Tensor] | None:
+        if maps is None:
+            return None
+        part = {kind: value[list(shown)] for kind, value in maps.maps.items()}
+        return control_features(models, ConditionMaps(part, maps.fps))
+
+    resume = _resume(request, models, frames, anchor, maps) if request.resume else None
+    return denoise_long(
+        models, text, frames, sampling, anchor, size=size, overlap=min(request.overlap, size - 1),
+        beside=request.anchor.extra, remedy=request.anchor, features_of=features_of, weight=request.control_weight,
+        resume=resume, progress=progress,
+    )  # fmt: skip
+
+
+def _resume(
+    request: AnimateRequest, models: Models, frames: int, anchor: AnchorPath, maps: ConditionMaps | None
+) -> Resume:
+    """State under the hash of all that the frames depend on; the command clears it when the clip is written."""
+    recipe = {k: v for k, v in to_mapping(request).items() if k not in ("output", "compare", "resume")}
+    arrays = {"anchor": anchor.latents.float().cpu().numpy(), **(maps.maps if maps else {})}
+    digests = {
+        name: hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest() for name, value in arrays.items()
+    }
+    return Resume.of({"request": recipe, "models": dict(models.hashes), "arrays": digests, "frames": frames})
+
+
+def _window_size(request: AnimateRequest, models: Models, frames: int, anchored: bool) -> int | None:
+    """Frames per window, or None for clips that are made in one piece."""
+    most = models.max_frames
+    extra = anchored and request.anchor.extra
+    if request.window is not None and request.window >= most:
+        raise InputError(f"window: expected at most {most - 1} frames (and the anchor's), got {request.window}.")
+    if frames <= (request.window or most - extra):
+        return None
+    if not anchored:
         raise InputError(
-            f"length: this motion module knows clips of up to {models.max_frames} frames, got {frames}; "
-            f"use --length {models.max_frames} or less."
+            f"length: without an anchor this motion module knows clips of up to {most} frames, got {frames}; "
+            f"use --length {most} or less, or an anchor."
         )
+    if request.compare:
+        raise InputError(f"compare: plain AnimateDiff knows clips of up to {most} frames, got {frames}.")
+    return request.window or min(DEFAULT_FRAMES, most - 1)
 
 
 def _as_pictures(maps: np.ndarray) -> np.ndarray:
