@@ -10,18 +10,15 @@ import json
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image
 
 from anchorface import load_track
 from anchorface.config import AnimateRequest, ModelOptions, SamplingOptions
-from anchorface.conventions import ARKIT_INDEX
 from anchorface.errors import NoFaceError
-from anchorface.face.rotations import rotmat_to_euler, rotvec_to_rotmat
+from anchorface.evaluation.control import control_accuracy
 from anchorface.pipeline.animate import animate
 from anchorface.pipeline.loading import load_models
 from anchorface.tracking.track import track_frames
-from anchorface.types import FaceTrack
 
 PROMPTS = (
     "a portrait of a young woman with long red hair, pale skin, on a blue background",
@@ -29,40 +26,6 @@ PROMPTS = (
     "a portrait of an old woman with short white hair, light skin, in a forest",
     "a portrait of a young man with short black hair, tan skin, on a white background",
 )
-ENOUGH = {"yaw": 30.0, "pitch": 20.0, "roll": 15.0}
-"""Degrees of range below which a correlation with the driver means nothing."""
-
-
-def angles(track: FaceTrack) -> np.ndarray:
-    """Yaw, pitch, roll [F, 3] in degrees."""
-    return np.rad2deg(rotmat_to_euler(rotvec_to_rotmat(torch.from_numpy(track.rotation))).numpy())
-
-
-def opening(track: FaceTrack) -> np.ndarray:
-    """Eye closing and mouth opening [F, 2] as action strengths."""
-    e = track.expression
-    blink = (e[:, ARKIT_INDEX["eyeBlinkLeft"]] + e[:, ARKIT_INDEX["eyeBlinkRight"]]) / 2
-    return np.stack([blink, e[:, ARKIT_INDEX["jawOpen"]]], 1)
-
-
-def compare(driver: FaceTrack, result: FaceTrack) -> dict[str, dict[str, float]]:
-    """Correlation, slope, error (after removing the mean offset) of each angle, where the driver moves enough."""
-    out = {}
-    want, got = angles(driver), angles(result)
-    for i, name in enumerate(ENOUGH):
-        a, b = want[:, i] - want[:, i].mean(), got[:, i] - got[:, i].mean()
-        if np.ptp(want[:, i]) >= ENOUGH[name]:
-            out[name] = {
-                "correlation": float((a * b).sum() / np.sqrt((a * a).sum() * (b * b).sum() + 1e-12)),
-                "slope": float((a * b).sum() / (a * a).sum()),
-                "mae_degrees": float(np.abs(want[:, i] - got[:, i]).mean()),
-                "range": float(np.ptp(want[:, i])),
-            }
-    for i, name in enumerate(("blink", "jaw")):
-        a, b = opening(driver)[:, i], opening(result)[:, i]
-        if np.ptp(a) > 0.25:
-            out[name] = {"correlation": float(np.corrcoef(a, b)[0, 1]) if b.std() > 1e-6 else 0.0}
-    return out
 
 
 def enlarged(frames: np.ndarray, side: int = 384) -> np.ndarray:
@@ -104,7 +67,7 @@ def main() -> None:
                 except NoFaceError:
                     lost += 1
                     continue
-                scores = compare(driver, result)
+                scores = control_accuracy(driver, result)
                 print(
                     path.stem,
                     p,

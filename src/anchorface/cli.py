@@ -16,6 +16,7 @@ import tyro
 
 from .commands.animate import animate
 from .commands.console import say
+from .commands.evaluate import evaluate
 from .commands.imagine import imagine
 from .commands.recombine import recombine
 from .commands.render import render
@@ -28,6 +29,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "track": track,
     "render": render,
     "recombine": recombine,
+    "evaluate": evaluate,
 }
 
 _DESCRIPTION = """Animate any personalised Stable Diffusion face model without losing the face.
