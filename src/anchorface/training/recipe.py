@@ -53,7 +53,7 @@ RECIPES = {
         "v0", 9000, 384,
         autoencoder=Budget(steps=3600, batch=16, lr=8e-4, seed=1, ema=0.998),
         text=Budget(steps=220, batch=128, lr=1e-3, seed=5, ema=0.99),
-        t2i=Budget(steps=7000, batch=48, lr=7e-4, seed=2, weight_decay=0.01, ema=0.999),
+        t2i=Budget(steps=7000, batch=48, lr=7e-4, seed=2, weight_decay=0.01, ema=0.997),
         motion=Budget(steps=1500, batch=2, lr=1e-3, seed=4, ema=0.995),
         decoder=Budget(steps=600, batch=16, lr=3e-4, seed=6, ema=0.99),
     ),
