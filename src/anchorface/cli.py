@@ -17,6 +17,7 @@ import tyro
 from .commands.animate import animate
 from .commands.console import say
 from .commands.imagine import imagine
+from .commands.inspect import inspect
 from .commands.render import render
 from .commands.track import track
 from .errors import AnchorfaceError
@@ -26,6 +27,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "animate": animate,
     "track": track,
     "render": render,
+    "inspect": inspect,
 }
 
 _DESCRIPTION = """Animate any personalised Stable Diffusion face model without losing the face.

@@ -23,6 +23,7 @@ from ..config import SamplingOptions
 from ..control.adapter import inject
 from ..errors import InputError
 from .loading import Models
+from .memory import Frugal, resident
 
 Progress = Callable[[int, int], None]
 """Called with (steps done, steps in all)."""
@@ -89,13 +90,14 @@ def denoise(
     x = x.to(models.device) * scheduler.init_noise_sigma
     guided, text = len(text) == 2, text.repeat_interleave(noise.frames, dim=0)
 
-    with ghost(models.unet, ghosts), inject(models.unet, features, weight):
+    frugal = Frugal(models.unet, len(text), models.memory.frames)
+    with resident(models, "unet"), ghost(models.unet, ghosts), inject(models.unet, features, weight), frugal:
         for i, t in enumerate(scheduler.timesteps):
             x = _put(replay, i, x)
             if path is not None:
                 path.append(x)
             both = scheduler.scale_model_input(torch.cat([x, x]) if guided else x, t)
-            eps = models.unet(both, t, encoder_hidden_states=text).sample
+            eps = frugal.run(lambda: models.unet(both, t, encoder_hidden_states=text).sample)  # noqa: B023
             if guided:
                 unguided, wanted = eps.chunk(2)
                 eps = unguided + sampling.cfg * (wanted - unguided)

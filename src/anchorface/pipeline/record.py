@@ -49,7 +49,7 @@ def make_record(
         "beta_schedule": make_scheduler(models.scheduler_config, sampling.sampler).config["beta_schedule"],
         "fps": driver.fps,
         "control_weight": request.control_weight,
-        "model": {"folder": str(models.folder), "sha256": dict(models.hashes)},
+        "model": {"folder": str(models.folder), "sha256": dict(models.hashes), "clip_skip": models.clip_skip},
         "loras": loras,
         "driver": _driver_record(request, driver),
         "device": str(models.device),
