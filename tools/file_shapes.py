@@ -220,6 +220,23 @@ def motion_module(size: Size, version: int) -> Shapes:
     return dict(all_of())
 
 
+def lora_targets(size: Size) -> Shapes:
+    """The layers kohya's default trains: attention and its projections, in the U-Net and the text encoder."""
+    found: Shapes = {}
+    places = [(f"down_blocks.{i}.attentions.{j}", size.unet[i]) for i in range(3) for j in range(2)]
+    places += [("mid_block.attentions.0", size.unet[3])]
+    places += [(f"up_blocks.{i}.attentions.{j}", size.unet[3 - i]) for i in (1, 2, 3) for j in range(3)]
+    for place, width in places:
+        found[f"unet.{place}.proj_in"] = found[f"unet.{place}.proj_out"] = (width, width, 1, 1)
+        for name, shape in _transformer("t", width, size.text):
+            if len(shape) == 2:
+                found[f"unet.{place}.{name.removeprefix('t.').removesuffix('.weight')}"] = shape
+    for name, shape in text_encoder(size).items():
+        if len(shape) == 2 and ".layers." in name:
+            found["text_encoder." + name.removeprefix("text_model.").removesuffix(".weight")] = shape
+    return found
+
+
 def kohya_lora(layers: Mapping[str, tuple[int, ...]], rank: int = 8, conv_rank: int = 4) -> Shapes:
     """kohya's names for LoRA of these layers (``unet.a.b`` or ``text_encoder.a.b`` -> shape of the weight)."""
     found: Shapes = {}

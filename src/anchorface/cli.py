@@ -16,9 +16,11 @@ import tyro
 
 from .commands.animate import animate
 from .commands.console import say
+from .commands.fetch import fetch
 from .commands.imagine import imagine
 from .commands.inspect import inspect
 from .commands.render import render
+from .commands.selftest import selftest
 from .commands.track import track
 from .errors import AnchorfaceError
 
@@ -28,6 +30,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "track": track,
     "render": render,
     "inspect": inspect,
+    "selftest": selftest,
+    "fetch": fetch,
 }
 
 _DESCRIPTION = """Animate any personalised Stable Diffusion face model without losing the face.
@@ -121,9 +125,10 @@ def explain(error: BaseException) -> str | None:
 
 def _with_option_name(message: str) -> str:
     """Options as the command line spells them: ``anchor.index: expected`` -> ``--anchor-index: expected``."""
-    names = {"anchor.index": "anchor-index", "anchor.keep": "keep-anchor", "control_weight": "control-weight"}
+    names = {"anchor.index": "anchor-index", "anchor.keep": "keep-anchor"}
+    names |= {"control_weight": "control-weight", "clip_skip": "clip-skip"}
     words = "seed|steps|cfg|negative|sampler|width|height|frame|length|fps|drive"
-    words += "|anchor.index|anchor.keep|control_weight"
+    words += "|anchor.index|anchor.keep|control_weight|clip_skip|vram"
     return re.sub(rf"^({words}): ", lambda found: f"--{names.get(found[1], found[1])}: ", message)
 
 

@@ -25,10 +25,11 @@ def check_models(models: ModelOptions) -> Iterator[Path]:
     """Files and folders of ``models`` that exist and must stay as they are; the pipeline reads the rest.
 
     Raises:
-        InputError: the model folder or the motion module does not exist.
+        InputError: the model, the motion module or the VAE does not exist.
     """
     yield from existing("--model", models.model)
     yield from existing("--motion-module", models.motion_module)
+    yield from existing("--vae", models.vae)
     for name in models.lora:
         for path in (Path(name), Path(name.rpartition(":")[0])):
             if path.is_file():

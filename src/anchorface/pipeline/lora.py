@@ -53,7 +53,7 @@ class Lora:
 
 
 @dataclass(frozen=True)
-class _Layer:
+class Layer:
     """One layer of a file: names of its matrices there, and alpha / rank."""
 
     name: str
@@ -106,7 +106,7 @@ def apply_loras(
     applied = []
     for path, weight in loras:
         weights = open_as(KINDS, "LoRA", path, allow_pickle=allow_pickle)
-        layers, foreign = _layers(weights)
+        layers, foreign = read_layers(weights)
         found = [(layer, module) for layer in layers if (module := targets.find(layer.name)) is not None]
         unused = tuple(layer.name for layer in layers if targets.find(layer.name) is None)
         if not found:
@@ -166,8 +166,12 @@ def _weighted(network: nn.Module) -> dict[str, nn.Module]:
     return {name: module for name, module in network.named_modules() if isinstance(module, nn.Linear | nn.Conv2d)}
 
 
-def _layers(weights: Weights) -> tuple[list[_Layer], tuple[str, ...]]:
-    """The layers of a file, and its keys that are no LoRA's."""
+def read_layers(weights: Weights) -> tuple[list[Layer], tuple[str, ...]]:
+    """The layers of a file, and its keys that are no LoRA's.
+
+    Raises:
+        ModelError: an up or down matrix is missing, or an alpha is no number.
+    """
     parts: dict[str, dict[str, str]] = defaultdict(dict)
     alphas: dict[str, str] = {}
     foreign = []
@@ -194,7 +198,7 @@ def _layers(weights: Weights) -> tuple[list[_Layer], tuple[str, ...]]:
         if not rank:
             raise ModelError(f"LoRA {weights.path}: {keys['down']!r} has shape {list(down)}: no rank.")
         scale = _alpha(weights, alphas[name]) / rank if name in alphas else _peft_scale(weights, config, name, rank)
-        layers.append(_Layer(name, keys["down"], keys["up"], keys.get("mid"), scale))
+        layers.append(Layer(name, keys["down"], keys["up"], keys.get("mid"), scale))
     return layers, tuple(foreign)
 
 
@@ -245,7 +249,7 @@ def _peft_scale(weights: Weights, config: Mapping[str, Any], name: str, rank: in
     return alpha / math.sqrt(rank) if config.get("use_rslora") else alpha / rank
 
 
-def _check_sizes(weights: Weights, layer: _Layer, module: nn.Module) -> None:
+def _check_sizes(weights: Weights, layer: Layer, module: nn.Module) -> None:
     down, up = weights.entries[layer.down].shape or (), weights.entries[layer.up].shape or ()
     mid = (weights.entries[layer.mid].shape or ()) if layer.mid else down
     want = tuple(module.weight.shape)
@@ -260,7 +264,7 @@ def _check_sizes(weights: Weights, layer: _Layer, module: nn.Module) -> None:
         )
 
 
-def _product(weights: Weights, layer: _Layer, shape: torch.Size) -> torch.Tensor:
+def _product(weights: Weights, layer: Layer, shape: torch.Size) -> torch.Tensor:
     """up @ down in float32, in the shape of the layer's weight; with a middle (LyCORIS' convolutions), up mid down."""
     keys = [layer.down, layer.up, *([layer.mid] if layer.mid else [])]
     found = weights.read(keys, torch.float32)

@@ -54,9 +54,14 @@ def make_record(
         "driver": _driver_record(request, driver),
         "device": str(models.device),
         "dtype": str(models.dtype).removeprefix("torch."),
-        "versions": {name: _version(name) for name in _PACKAGES},
+        "versions": versions(),
         "seconds": dict(watch.seconds),
     }
+
+
+def versions() -> dict[str, str]:
+    """Versions of the packages that decide what comes out."""
+    return {name: _version(name) for name in _PACKAGES}
 
 
 def _driver_record(request: Request, driver: Driver) -> dict[str, Any] | None:

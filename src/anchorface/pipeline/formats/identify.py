@@ -227,7 +227,7 @@ def _embedding(names: Entries, _: Mapping[str, str]) -> Identity | None:
     if {"clip_l", "clip_g"} <= set(names):
         return refused("embedding", "a textual-inversion embedding for SDXL", "SDXL", _foreign_base("SDXL"))
     named = "emb_params" in names or _starts(names, "string_to_param")
-    if not (named or (len(names) == len(wide) <= 2 and all(shape[-1] in CONTEXT for shape in wide.values()))):
+    if not (named or (1 <= len(names) == len(wide) <= 2 and all(shape[-1] in CONTEXT for shape in wide.values()))):
         return None
     base = next((CONTEXT.get(shape[-1], "") for shape in wide.values()), "") or "an unknown base"
     return refused("embedding", f"a textual-inversion embedding for {base}", base, "Embeddings are not supported yet.")
