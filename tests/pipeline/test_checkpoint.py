@@ -119,6 +119,20 @@ class TestAsDiffusersLoads:
         assert {k: ours.config[k] for k in options} == options
 
 
+def test_pickles_only_when_allowed(folder, tmp_path, models):
+    """AnimateDiff publishes .ckpt files; its training adds ``module.`` and wraps the tensors."""
+    motion, model = tmp_path / "mm.ckpt", tmp_path / "sd15.ckpt"
+    state = {f"module.{name}": value for name, value in load_file(folder / "mm.safetensors").items()}
+    torch.save({"epoch": 1, "global_step": 5, "state_dict": state}, motion)
+    torch.save({"state_dict": load_file(folder / "sd15.safetensors")}, model)
+    for wrong in ({"model": folder / "sd15.safetensors"}, {"model": model}):
+        with pytest.raises(ModelError, match="is a pickle, which can run code.*--allow-pickle"):
+            load_models(ModelOptions(motion_module=motion, device="cpu", **wrong))
+    with pytest.warns(UserWarning, match="is a pickle: opened with torch's weights-only reader"):
+        again = load_models(ModelOptions(model=model, motion_module=motion, device="cpu", allow_pickle=True))
+    assert same(again.unet, models.unet) and same(again.pipe.vae, models.pipe.vae)
+
+
 def test_the_tokenizer_is_clips():
     """Numbers as OpenAI's tokenizer gives them: start, a, photo, of, a, cat, end."""
     tokenizer = clip_tokenizer()

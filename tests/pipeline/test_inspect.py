@@ -313,7 +313,7 @@ def test_two_gigabytes_in_a_second_without_torch(tmp_path):
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert done.returncode == 0, done.stderr
     assert "is an SD 1.x checkpoint (U-Net, VAE, text encoder). Give it with --model" in done.stdout
-    assert "F16 2,132.5 MB" in done.stdout and "2.1 GB would take seconds): --hash" in done.stdout
+    assert "F16 2,132.5 MB" in done.stdout and "2.1 GB would take time): --hash" in done.stdout
     assert int(done.stdout.splitlines()[-1]) < 100_000  # kB
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1
 
@@ -338,6 +338,11 @@ def test_folders(tmp_path, capsys, model_folder):
     assert f"{model_folder} is a diffusers folder of SD 1.x with motion module. Give it with --model." in said
     assert "motion_adapter" in said and "a T2I-Adapter" in said
     assert describe(model_folder / "motion_adapter").identity.title == "an AnimateDiff MotionAdapter folder"
+    raw(tmp_path / "broken.safetensors", {"a": tensor()}, b"123")
+    save_file({"emb_params": torch.zeros(2, 768)}, tmp_path / "fine.safetensors")
+    assert main(["inspect", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert "broken.safetensors is a broken file. " in said and "a textual-inversion embedding for SD 1.x" in said
     (tmp_path / "model_index.json").write_text('{"_class_name": "StableDiffusionXLPipeline"}')
     assert "(StableDiffusionXLPipeline). It cannot be used" in describe(tmp_path).identity.sentence
     (tmp_path / "adapter_config.json").write_text('{"peft_type": "LORA", "r": 8, "use_dora": true}')

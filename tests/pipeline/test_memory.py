@@ -42,11 +42,11 @@ def fail_above(module, rows, log):
     """Make a layer run out of memory on more than ``rows`` rows."""
     real = type(module).forward
 
-    def forward(self, hidden, *args, **kwargs):
-        log.append(len(hidden))
-        if len(hidden) > rows:
+    def forward(self, input_tensor, *args, **kwargs):
+        log.append(len(input_tensor))
+        if len(input_tensor) > rows:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
-        return real(self, hidden, *args, **kwargs)
+        return real(self, input_tensor, *args, **kwargs)
 
     return forward
 

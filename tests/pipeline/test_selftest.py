@@ -2,6 +2,9 @@
 
 import hashlib
 import json
+import re
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -103,6 +106,24 @@ def test_animate_from_the_files(files, tmp_path, capsys):
         shown = capsys.readouterr()
         assert words in shown.err and "Traceback" not in shown.err
     assert sorted(item.name for item in tmp_path.iterdir()) == ["out.gif", "out.json"]
+
+
+@pytest.mark.parametrize(
+    ("option", "name", "words"),
+    [
+        ("--model", "mm", "--model .*mm.safetensors is not a Stable Diffusion 1.x checkpoint: it is an AnimateDiff"),
+        ("--motion-module", "face", "--motion-module .* it is a LoRA for SD 1.x .*Give it with --lora"),
+        ("--vae", "mm", "--vae .* is not a VAE: it is an AnimateDiff motion module"),
+        ("--lora", "sd15", "--lora .* is not a LoRA: it is an SD 1.x checkpoint .*Give it with --model"),
+    ],
+)
+def test_wrong_files_are_told_before_torch(files, tmp_path, option, name, words):
+    code = "import sys; from anchorface.cli import main; code = main(sys.argv[1:])\n"
+    code += "assert 'torch' not in sys.modules; sys.exit(code)"
+    argv = ["animate", "a man", option, files / f"{name}.safetensors", "-o", tmp_path / "x.mp4"]
+    done = subprocess.run([sys.executable, "-c", code, *map(str, argv)], capture_output=True, text=True)
+    assert done.returncode == 2 and re.search(words, done.stderr), done.stderr
+    assert not list(tmp_path.iterdir())
 
 
 # --- fetch

@@ -30,11 +30,12 @@ from ..control.adapter import ControlAdapter, load_adapter
 from ..errors import InputError, ModelError
 from .folder import NETWORKS, check_folder, load_network, load_plain, load_unet, read_json, weight_files
 from .formats.checkpoint import Checkpoint, plan_checkpoint, plan_vae
+from .formats.expect import CHECKPOINT, LORA, MOTION, VAE, expect
 from .formats.join import join_motion
 from .formats.tokenizer import clip_tokenizer
 from .formats.weights import open_as
 from .hashing import sha256
-from .lora import KINDS, Lora, apply_loras, parse_lora
+from .lora import Lora, apply_loras, parse_lora
 from .memory import Memory, choose_memory
 from .motion_file import load_motion_file
 
@@ -130,8 +131,7 @@ def load_models(options: ModelOptions) -> Models:
     info = read_info(source)
     files = _check_files(source, options, is_folder=plan is None)
     for path, _ in loras:
-        if path.suffix == ".safetensors":
-            open_as(KINDS, "LoRA", path)
+        expect(LORA, "LoRA", path, allow_pickle=options.allow_pickle)
 
     with _quiet():
         # Imported here because transformers hints at torchvision, which is not needed, as this is imported.
@@ -231,7 +231,7 @@ def _open_source(options: ModelOptions) -> tuple[Path, Checkpoint | None]:
         return folder, None
     path = Path(options.model).expanduser()
     if path.is_file():
-        weights = open_as(("checkpoint",), "Model", path, allow_pickle=options.allow_pickle)
+        weights = open_as(CHECKPOINT, "Model", path, allow_pickle=options.allow_pickle)
         if not has_motion:
             raise ModelError(
                 f"Model {path} is a checkpoint file, without motion module; give one with --motion-module."
@@ -249,8 +249,8 @@ def _check_files(source: Path, options: ModelOptions, *, is_folder: bool) -> lis
     """All weight files that will be read, each with an intact header."""
     parts = {name: source / name for name in NETWORKS} if is_folder else {"model": source}
     others = (
-        ("motion_adapter", "Motion module", options.motion_module, ("motion_module",)),
-        ("vae", "VAE", options.vae, ("vae", "checkpoint")),
+        ("motion_adapter", "Motion module", options.motion_module, MOTION),
+        ("vae", "VAE", options.vae, VAE),
     )
     for name, called, given, kinds in others:
         if given is None:
@@ -259,7 +259,7 @@ def _check_files(source: Path, options: ModelOptions, *, is_folder: bool) -> lis
         if not parts[name].exists():
             raise ModelError(f"{called} {given}: no such file or folder.")
         if parts[name].is_file():
-            open_as(kinds, called, parts[name], allow_pickle=options.allow_pickle)
+            expect(kinds, called, parts[name], allow_pickle=options.allow_pickle)
     return [path for part in parts.values() for path in weight_files(part)]
 
 
@@ -280,7 +280,7 @@ def _load_vae(source: Path, plan: Checkpoint | None, options: ModelOptions, dtyp
     if options.vae is not None:
         place = Path(options.vae).expanduser()
         if place.is_file():
-            weights = open_as(("vae", "checkpoint"), "VAE", place, allow_pickle=options.allow_pickle)
+            weights = open_as(VAE, "VAE", place, allow_pickle=options.allow_pickle)
             return plan_vae(weights).load(dtype)
         return load_network(AutoencoderKL, place, dtype)
     return plan.vae.load(dtype) if plan is not None else load_network(AutoencoderKL, source / "vae", dtype)

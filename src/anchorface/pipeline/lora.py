@@ -22,6 +22,7 @@ from torch import nn
 
 from ..errors import ModelError
 from .formats.compvis import rename_flat, rename_motion
+from .formats.expect import LORA
 from .formats.identify import LORA_KEY
 from .formats.pickled import SUFFIXES
 from .formats.weights import Weights, open_as
@@ -29,8 +30,6 @@ from .hashing import sha256
 
 if TYPE_CHECKING:
     from diffusers import AnimateDiffPipeline
-
-KINDS = ("lora", "motion_lora")
 
 _ALPHA = re.compile(r"(?P<layer>.+?)(?:[._]lora|\.lora_linear_layer)?\.alpha")
 _ROLES = {"A": "down", "B": "up"}
@@ -105,7 +104,7 @@ def apply_loras(
     total: dict[nn.Module, torch.Tensor] = {}
     applied = []
     for path, weight in loras:
-        weights = open_as(KINDS, "LoRA", path, allow_pickle=allow_pickle)
+        weights = open_as(LORA, "LoRA", path, allow_pickle=allow_pickle)
         layers, foreign = read_layers(weights)
         found = [(layer, module) for layer in layers if (module := targets.find(layer.name)) is not None]
         unused = tuple(layer.name for layer in layers if targets.find(layer.name) is None)

@@ -18,6 +18,7 @@ from diffusers import MotionAdapter
 from ..errors import ModelError
 from .formats.checkpoint import check_names, fill
 from .formats.compvis import rename_motion
+from .formats.expect import MOTION
 from .formats.weights import Weights, open_as
 
 HEADS = 8
@@ -38,7 +39,7 @@ def load_motion_file(path: Path, dtype: torch.dtype = torch.float32, *, allow_pi
     Raises:
         ModelError: the file is broken, not a motion module, or incomplete.
     """
-    weights = open_as(("motion_module",), "Motion module", path, allow_pickle=allow_pickle)
+    weights = open_as(MOTION, "Motion module", path, allow_pickle=allow_pickle)
     names = {rename_motion(name.removeprefix("unet.")): name for name in weights.entries if "motion_modules." in name}
     positions = {name: old for name, old in names.items() if name.endswith(_POSITIONS)}
     names = {name: old for name, old in names.items() if name not in positions}

@@ -24,9 +24,10 @@ from .animate import animate, imagine
 from .denoise import denoise, make_scheduler
 from .encode import encode
 from .formats.describe import describe
+from .formats.expect import LORA
 from .formats.weights import Weights, open_as
 from .loading import Models, load_models
-from .lora import KINDS, Targets, parse_lora, read_layers
+from .lora import Targets, parse_lora, read_layers
 from .record import versions
 
 PROMPT = "a portrait of a person"
@@ -160,7 +161,7 @@ def _stock(models: Models, sampling: SamplingOptions, frames: int) -> Check:
 def _files_of(options: ModelOptions) -> Iterator[tuple[Weights, float]]:
     for text in options.lora:
         path, weight = parse_lora(text, allow_pickle=options.allow_pickle)
-        yield open_as(KINDS, "LoRA", path, allow_pickle=options.allow_pickle), weight
+        yield open_as(LORA, "LoRA", path, allow_pickle=options.allow_pickle), weight
 
 
 def _sampled(options: ModelOptions) -> list[str]:

@@ -24,6 +24,7 @@ SMALL = 64_000_000
 """Bytes up to which the full sha256 is always made."""
 
 _SHOWN_METADATA = 200
+_MOST_PARTS = 100
 _FAMILIES = {
     "StableDiffusionPipeline": "SD",
     "AnimateDiffPipeline": "SD",
@@ -74,8 +75,13 @@ class Description:
         }
 
 
-def describe(path: Path, *, full_hash: bool = False) -> Description:
+def describe(path: Path, *, full_hash: bool = False, small: int = SMALL) -> Description:
     """Say what a file or folder is; nothing is executed, weights are not read.
+
+    Args:
+        path: the file or folder.
+        full_hash: make the sha256 of the whole file whatever its size.
+        small: bytes up to which it is made anyway.
 
     Raises:
         ModelError: it is missing, unreadable or broken (see :func:`~.header.read_header`).
@@ -84,13 +90,13 @@ def describe(path: Path, *, full_hash: bool = False) -> Description:
     if path.is_dir():
         return _describe_folder(path, full_hash)
     if path.suffix.lower() in SUFFIXES:
-        return _describe_pickle(path, full_hash)
+        return _describe_pickle(path, full_hash, small)
     with_magic = _magic(path)
     if with_magic is not None:
         return Description(path, with_magic, path.stat().st_size, _link(path))
     header = read_header(path)
     identity = identify(header.entries, header.metadata)
-    facts = {**_link(path), **_numbers(header), **_hashes(header, full_hash)}
+    facts = {**_link(path), **_numbers(header), **_hashes(header, full_hash, small)}
     return Description(path, identity, header.size, facts, _shown(header.metadata))
 
 
@@ -112,7 +118,7 @@ def _magic(path: Path) -> Identity | None:
     return None
 
 
-def _describe_pickle(path: Path, full_hash: bool) -> Description:
+def _describe_pickle(path: Path, full_hash: bool, small: int) -> Description:
     pickled = read_pickled(path)
     identity = identify(pickled.entries)
     use = f"{identity.use} A pickle can run code: --allow-pickle is needed, and torch's weights-only reader used."
@@ -123,7 +129,7 @@ def _describe_pickle(path: Path, full_hash: bool) -> Description:
     ok = identity.usable and not pickled.suspicious
     shown = Identity(identity.kind, f"{identity.title}, as a pickle", identity.base, use, ok)
     facts = {**_link(path), "names": f"{len(pickled.entries)} read from the pickle without running it"}
-    if full_hash or pickled.size <= SMALL:
+    if full_hash or pickled.size <= small:
         facts["sha256"] = sha256(path)
     return Description(path, shown, pickled.size, facts)
 
@@ -132,11 +138,21 @@ def _describe_folder(path: Path, full_hash: bool) -> Description:
     index, config = _json(path / "model_index.json"), _json(path / "config.json")
     lora = _json(path / "adapter_config.json")
     files = sorted(item for item in path.rglob("*") if item.suffix == ".safetensors")
-    parts = tuple(describe(item, full_hash=full_hash) for item in files[:200])
+    parts = tuple(_describe_part(item, full_hash) for item in files[:_MOST_PARTS])
     size = sum(part.size for part in parts)
     pickles = [item for item in path.rglob("*") if item.suffix.lower() in SUFFIXES]
-    facts = {"files": f"{len(files)} .safetensors" + (f", {len(pickles)} pickles (not read)" if pickles else "")}
+    more = f", the first {_MOST_PARTS} of them shown" if len(files) > _MOST_PARTS else ""
+    facts = {"files": f"{len(files)} .safetensors{more}" + (f", {len(pickles)} pickles (not read)" if pickles else "")}
     return Description(path, _folder_identity(path, index, config, lora, parts), size, facts, {}, parts)
+
+
+def _describe_part(path: Path, full_hash: bool) -> Description:
+    """A file of a folder; a broken one does not hide the others."""
+    try:
+        return describe(path, full_hash=full_hash, small=0)
+    except ModelError as error:
+        size = path.stat().st_size if path.is_file() else 0
+        return Description(path, refused("broken", "a broken file", "", str(error)), size)
 
 
 def _folder_identity(path: Path, index: dict, config: dict, lora: dict, parts: tuple[Description, ...]) -> Identity:
@@ -204,7 +220,7 @@ def _numbers(header: Header) -> dict[str, str]:
     return found | ({"unsupported keys": f"{len(foreign)}, {foreign[0]} for one"} if foreign else {})
 
 
-def _hashes(header: Header, full: bool) -> dict[str, str]:
+def _hashes(header: Header, full: bool, small: int) -> dict[str, str]:
     with header.path.open("rb") as file:
         names = hashlib.sha256(file.read(header.data_start)).hexdigest()
         file.seek(0x100000)
@@ -215,10 +231,10 @@ def _hashes(header: Header, full: bool) -> dict[str, str]:
     for key, label in (("sshs_model_hash", "kohya hash"), ("sshs_legacy_hash", "kohya legacy hash")):
         if key in header.metadata:
             found[label] = header.metadata[key][:64] + " (as the file says)"
-    if full or header.size <= SMALL:
+    if full or header.size <= small:
         whole = sha256(header.path)
         return found | {"sha256": whole, "AutoV2": whole[:10]}
-    return found | {"sha256": f"not made ({header.size / 1e9:.1f} GB would take seconds): --hash"}
+    return found | {"sha256": f"not made ({header.size / 1e9:.1f} GB would take time): --hash"}
 
 
 def _shown(metadata: Mapping[str, str]) -> dict[str, str]:

@@ -2,24 +2,19 @@
 
 import math
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
 
 from ...errors import ModelError
+from .expect import expect
 from .header import Entry, read_header
 from .identify import Identity, identify
 from .pickled import SUFFIXES, check_archive, read_pickled
 
 _NAMES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16", torch.float64: "F64"}
-_CALLED = {
-    "checkpoint": "a Stable Diffusion 1.x checkpoint",
-    "vae": "a VAE",
-    "lora": "a LoRA",
-    "motion_module": "an AnimateDiff motion module for Stable Diffusion 1.x",
-}
 _FLOATS = ("F16", "BF16", "F32", "F64", "F8_E4M3", "F8_E5M2")
 
 
@@ -103,20 +98,17 @@ class Weights:
         return cast
 
 
-def open_as(kinds: Iterable[str], what: str, path: Path, *, allow_pickle: bool = False) -> Weights:
-    """Open a file that must be of one of these kinds (see :class:`~.identify.Identity`).
+def open_as(kinds: Sequence[str], what: str, path: Path, *, allow_pickle: bool = False) -> Weights:
+    """Open a file that must be of one of these kinds (see :func:`~.expect.expect`).
 
     Raises:
-        ModelError: it cannot be opened, or it is something else: then the message says what, and where that goes.
+        ModelError: it cannot be opened, or it is something else.
     """
-    if path.suffix.lower() not in (".safetensors", *SUFFIXES):
-        names = f".safetensors (or {', '.join(SUFFIXES)} with --allow-pickle)"
-        raise ModelError(f"{what} {path}: only .safetensors is read: expected a name that ends in {names}.")
+    expect(kinds, what, path, allow_pickle=allow_pickle)
     weights = Weights(path, allow_pickle=allow_pickle)
-    found = weights.identity
+    found = weights.identity  # again: a pickle's shapes are known only now
     if found.kind not in kinds or not found.usable:
-        wrong = f"is not {_CALLED[tuple(kinds)[0]]}: it " if found.kind not in kinds else ""
-        raise ModelError(f"{what} {path} {wrong}{found.sentence}")
+        raise ModelError(f"{what} {path} {found.sentence}")
     return weights
 
 
