@@ -117,7 +117,7 @@ def explain(error: BaseException) -> str | None:
     text = str(error).lower()
     no_memory = isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)
     if isinstance(error, MemoryError) or no_memory:
-        return "Out of memory; ask for fewer frames (-L), smaller pictures (-W, -H), or close other programs."
+        return "Out of memory; try --vram 6, fewer frames (-L), smaller pictures (-W, -H), or close other programs."
     if isinstance(error, OSError):
         return f"{error.filename or 'file'}: {error.strerror or error}."
     return None

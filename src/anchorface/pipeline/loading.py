@@ -128,6 +128,8 @@ def load_models(options: ModelOptions) -> Models:
     loras = [parse_lora(text, allow_pickle=options.allow_pickle) for text in options.lora]
     memory, device = choose_memory(options.vram), choose_device(options.device)
     dtype = choose_dtype(options.dtype, device)
+    if plan is not None:
+        _check_clip_skip(options.clip_skip, plan.text_encoder.empty.config.num_hidden_layers)
     info = read_info(source)
     files = _check_files(source, options, is_folder=plan is None)
     for path, _ in loras:
@@ -148,7 +150,7 @@ def load_models(options: ModelOptions) -> Models:
             scheduler=DDIMScheduler(**plan.scheduler) if single else load_plain(DDIMScheduler, folder / "scheduler"),
         )
         scheduler_config = plan.scheduler if single else read_json(folder / "scheduler" / "scheduler_config.json")
-        _check_clip_skip(options.clip_skip, pipe)
+        _check_clip_skip(options.clip_skip, text.config.num_hidden_layers)
         applied = apply_loras(pipe, loras, allow_pickle=options.allow_pickle)
         pipe.to("cpu" if memory.offload else device)
         if memory.tiling:
@@ -164,8 +166,7 @@ def load_models(options: ModelOptions) -> Models:
     return Models(pipe, control, info, scheduler_config, source, applied, hashes, memory, options.clip_skip, place)
 
 
-def _check_clip_skip(skip: int, pipe: "AnimateDiffPipeline") -> None:
-    layers = pipe.text_encoder.config.num_hidden_layers
+def _check_clip_skip(skip: int, layers: int) -> None:
     if not 1 <= skip <= layers:
         raise InputError(f"clip_skip: expected 1 (the last layer) to {layers}, got {skip}.")
 

@@ -62,6 +62,26 @@ class Layer:
     scale: float
 
 
+@dataclass(frozen=True)
+class _Matrices:
+    """up [out, r], down [r, in * kernel] and, in LyCORIS' convolutions, mid [r, s, k, k] between them; float32."""
+
+    up: torch.Tensor
+    down: torch.Tensor
+    mid: torch.Tensor | None
+
+    @classmethod
+    def read(cls, weights: Weights, layer: Layer) -> "_Matrices":
+        found = weights.read([layer.down, layer.up, *([layer.mid] if layer.mid else [])], torch.float32)
+        return cls(found[layer.up].flatten(1), found[layer.down].flatten(1), found.get(layer.mid))
+
+    def product(self, shape: torch.Size) -> torch.Tensor:
+        """up @ down in the shape of the layer's weight."""
+        if self.mid is None:
+            return (self.up @ self.down).reshape(shape)
+        return torch.einsum("or,rskl,si->oikl", self.up, self.mid, self.down).reshape(shape)
+
+
 def parse_lora(text: str, *, allow_pickle: bool = False) -> tuple[Path, float]:
     """``FILE`` or ``FILE:WEIGHT`` -> path and weight (1 when not given). A folder means the LoRA file inside it.
 
@@ -101,7 +121,7 @@ def apply_loras(
         ModelError: a file is corrupt, no LoRA, of a kind we do not read, or fits no layer of this model.
     """
     targets = Targets(pipe.unet, pipe.text_encoder)
-    total: dict[nn.Module, torch.Tensor] = {}
+    terms: dict[nn.Module, list[tuple[float, _Matrices]]] = defaultdict(list)
     applied = []
     for path, weight in loras:
         weights = open_as(LORA, "LoRA", path, allow_pickle=allow_pickle)
@@ -119,13 +139,13 @@ def apply_loras(
             told += [f"{len(foreign)} keys are no LoRA's ({foreign[0]})"] if foreign else []
             warnings.warn(f"LoRA {path}: {', '.join(told)}.", stacklevel=2)
         for layer, module in found:
-            delta = weight * layer.scale * _product(weights, layer, module.weight.shape)
-            total[module] = total[module] + delta if module in total else delta
+            terms[module].append((weight * layer.scale, _Matrices.read(weights, layer)))
         applied.append(Lora(path, weight, len(found), sha256(path), unused, foreign))
-    with torch.no_grad():
-        for module, delta in total.items():
-            weight = module.weight
-            module.weight = nn.Parameter((weight.float() + delta.to(weight.device)).to(weight.dtype), False)
+    # Only now, when every file has been read and found sound; one layer at a time, since products are large.
+    for module, summands in terms.items():
+        old = module.weight.detach()
+        delta = sum(scale * matrices.product(old.shape) for scale, matrices in summands)
+        module.weight = nn.Parameter((old.float() + delta.to(old.device)).to(old.dtype), requires_grad=False)
     return tuple(applied)
 
 
@@ -261,13 +281,3 @@ def _check_sizes(weights: Weights, layer: Layer, module: nn.Module) -> None:
             f"LoRA {weights.path} does not fit this model: {layer.name} has matrices {list(up)} and {list(down)} for "
             f"a layer of {list(want)}. It {weights.identity.sentence}"
         )
-
-
-def _product(weights: Weights, layer: Layer, shape: torch.Size) -> torch.Tensor:
-    """up @ down in float32, in the shape of the layer's weight; with a middle (LyCORIS' convolutions), up mid down."""
-    keys = [layer.down, layer.up, *([layer.mid] if layer.mid else [])]
-    found = weights.read(keys, torch.float32)
-    down, up = found[layer.down].flatten(1), found[layer.up].flatten(1)
-    if layer.mid is None:
-        return (up @ down).reshape(shape)
-    return torch.einsum("or,rskl,si->oikl", up, found[layer.mid], down).reshape(shape)
