@@ -241,6 +241,18 @@ def test_other_files_named_safetensors(tmp_path, start, words):
     assert words in describe(tmp_path / "x.safetensors").identity.sentence
 
 
+@pytest.mark.parametrize("start", [b"\x80", b"PK"])
+def test_a_sound_header_may_begin_like_a_pickle_or_a_zip(tmp_path, start):
+    """Its length stands first, and that may be 0x80 or "PK" in its low bytes."""
+    header = json.dumps({"emb_params": tensor(0, 3072, (1, 768))}).encode()
+    length = int.from_bytes(start, "little")
+    while length < len(header):
+        length += 256 ** len(start)
+    path = raw(tmp_path / "x.safetensors", header.ljust(length), b"0" * 3072)
+    assert path.read_bytes().startswith(start)
+    assert describe(path).identity.title == "a textual-inversion embedding for SD 1.x"
+
+
 class Evil:
     def __reduce__(self):
         return (os.system, ("touch /tmp/anchorface-was-here",))

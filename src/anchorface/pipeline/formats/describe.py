@@ -91,10 +91,13 @@ def describe(path: Path, *, full_hash: bool = False, small: int = SMALL) -> Desc
         return _describe_folder(path, full_hash)
     if path.suffix.lower() in SUFFIXES:
         return _describe_pickle(path, full_hash, small)
-    with_magic = _magic(path)
-    if with_magic is not None:
-        return Description(path, with_magic, path.stat().st_size, _link(path))
-    header = read_header(path)
+    try:
+        header = read_header(path)
+    except ModelError:
+        known = _magic(path)  # only now: a sound header may begin with any byte, for its length stands first
+        if known is None:
+            raise
+        return Description(path, known, path.stat().st_size, _link(path))
     identity = identify(header.entries, header.metadata)
     facts = {**_link(path), **_numbers(header), **_hashes(header, full_hash, small)}
     return Description(path, identity, header.size, facts, _shown(header.metadata))
