@@ -17,9 +17,12 @@ import tyro
 from .commands.animate import animate
 from .commands.console import say
 from .commands.evaluate import evaluate
+from .commands.fetch import fetch
 from .commands.imagine import imagine
+from .commands.inspect import inspect
 from .commands.recombine import recombine
 from .commands.render import render
+from .commands.selftest import selftest
 from .commands.track import track
 from .errors import AnchorfaceError
 
@@ -30,6 +33,9 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "render": render,
     "recombine": recombine,
     "evaluate": evaluate,
+    "inspect": inspect,
+    "selftest": selftest,
+    "fetch": fetch,
 }
 
 _DESCRIPTION = """Animate any personalised Stable Diffusion face model without losing the face.
@@ -115,7 +121,7 @@ def explain(error: BaseException) -> str | None:
     text = str(error).lower()
     no_memory = isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)
     if isinstance(error, MemoryError) or no_memory:
-        return "Out of memory; ask for fewer frames (-L), smaller pictures (-W, -H), or close other programs."
+        return "Out of memory; try --vram 6, fewer frames (-L), smaller pictures (-W, -H), or close other programs."
     if isinstance(error, OSError):
         return f"{error.filename or 'file'}: {error.strerror or error}."
     return None
@@ -128,9 +134,10 @@ def _with_option_name(message: str) -> str:
         "anchor.index": "anchor-index",
         "anchor.keep": "keep-anchor",
         "control_weight": "control-weight",
+        "clip_skip": "clip-skip",
     }
     words = "seed|steps|cfg|negative|sampler|width|height|frame|length|fps|drive|window|overlap|compare"
-    words += "|anchor.index|anchor.keep|anchor.driving|control_weight"
+    words += "|anchor.index|anchor.keep|anchor.driving|control_weight|clip_skip|vram"
     found = re.match(r"anchor\.(difference_of|difference|weight|shared_start|mixed_noise|image): ", message)
     if found:
         return "--anchor-" + found[1].replace("_", "-") + message[found.end() - 2 :]

@@ -39,15 +39,23 @@ class ModelOptions:
     """Which networks to load."""
 
     model: _Path | None = None
-    """Folder in diffusers layout (a personalised Stable Diffusion, say). Default: the embedded suite."""
+    """Stable Diffusion 1.x: a folder in diffusers layout or a .safetensors checkpoint. Default: the embedded suite."""
     lora: tuple[str, ...] = ()
-    """LoRA files (.safetensors, kohya or diffusers keys), each FILE or FILE:WEIGHT."""
+    """LoRA files (kohya, diffusers or PEFT keys; motion LoRA too), each FILE or FILE:WEIGHT."""
     motion_module: _Path | None = None
     """Motion module instead of the folder's: a MotionAdapter folder or an AnimateDiff .safetensors file."""
     device: str = "auto"
     """auto (cuda, else mps, else cpu), or a torch device such as cuda:1."""
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
     """auto = float32 on cpu and mps, float16 on cuda."""
+    vae: _Path | None = None
+    """VAE instead of the model's: a folder or a .safetensors file."""
+    clip_skip: int = 1
+    """Layer of the text encoder to use, counted from the end: 1 = the last, 2 = what many anime models want."""
+    allow_pickle: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Open .ckpt files too, with torch's weights-only reader. Pickles can run code; prefer .safetensors."""
+    vram: Literal[6, 8, 12, 24] | None = None
+    """Gigabytes of the graphics card: fewer frames at a time, networks moved out of the way. Default: all at once."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from anchorface.errors import ModelError
 from anchorface.pipeline.denoise import denoise
 from anchorface.pipeline.encode import encode
 from anchorface.pipeline.loading import load_models
-from anchorface.pipeline.lora import fold_alpha, parse_lora
+from anchorface.pipeline.lora import parse_lora
 
 RANK = 4
 UNET = "down_blocks.0.attentions.0.transformer_blocks.0"
@@ -133,20 +133,24 @@ def test_the_anchor_stays_exact_with_a_lora(tmp_path, models, model_folder, samp
 
 
 def test_the_motion_module_is_not_touched(tmp_path, models, model_folder):
-    """PEFT matches names by their ends, and motion modules have a to_q too."""
+    """Motion modules have a to_q too."""
     write_kohya(tmp_path / "person.safetensors", matrices(models))
     options = ModelOptions(model=model_folder, lora=(str(tmp_path / "person.safetensors"),), device="cpu")
-    names = [name for name, _ in load_models(options).unet.named_parameters() if "lora" in name]
-    assert names and not any("motion_modules" in name for name in names)
+    with_lora = dict(load_models(options).unet.named_parameters())
+    changed = {name for name, value in models.unet.named_parameters() if not torch.equal(value, with_lora[name])}
+    assert changed == {f"{name}.weight" for part, name in LAYERS if part == "unet"}
 
 
-def test_fold_alpha_by_hand():
-    up = torch.full((3, 4), 8.0)
-    folded = fold_alpha({"lora_unet_x.lora_up.weight": up, "lora_unet_x.alpha": torch.tensor(2.0)})
-    assert list(folded) == ["lora_unet_x.lora_up.weight"]
-    assert torch.equal(folded["lora_unet_x.lora_up.weight"], torch.full((3, 4), 4.0))  # 8 * 2 / 4
-    with pytest.raises(ModelError, match="no up matrix"):
-        fold_alpha({"lora_unet_x.alpha": torch.tensor(2.0)})
+def test_an_alpha_without_matrices(tmp_path, model_folder):
+    key = "lora_unet_" + f"{UNET}.attn1.to_q".replace(".", "_")
+    state = {f"{key}.lora_down.weight": torch.ones(4, 8), f"{key}.lora_up.weight": torch.ones(8, 4)}
+    save_file({**state, "lora_unet_x.alpha": torch.tensor(2.0)}, tmp_path / "x.safetensors")
+    with pytest.raises(ModelError, match="lora_unet_x.alpha.*no up matrix"):
+        load_models(ModelOptions(model=model_folder, lora=(str(tmp_path / "x.safetensors"),), device="cpu"))
+    state.pop(f"{key}.lora_up.weight")
+    save_file(state, tmp_path / "x.safetensors")
+    with pytest.raises(ModelError, match="lora_down.* has no up matrix"):
+        load_models(ModelOptions(model=model_folder, lora=(str(tmp_path / "x.safetensors"),), device="cpu"))
 
 
 def test_file_and_weight(tmp_path):
@@ -159,6 +163,8 @@ def test_file_and_weight(tmp_path):
     assert parse_lora(str(odd)) == (odd, 1.0)
     with pytest.raises(ModelError, match="no such file"):
         parse_lora(str(tmp_path / "c.safetensors"))
+    with pytest.raises(ModelError, match="finite weight, got nan"):
+        parse_lora(f"{plain}:nan")
     (tmp_path / "d.ckpt").touch()
     with pytest.raises(ModelError, match="only .safetensors"):
         parse_lora(str(tmp_path / "d.ckpt"))

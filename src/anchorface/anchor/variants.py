@@ -116,8 +116,14 @@ def appearance_highway(unet: nn.Module) -> list[RemovableHandle]:
         layers = list(block.motion_modules)
 
         def remember(
-            module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], before: list[Tensor] = before
+            module: nn.Module,
+            args: tuple[Any, ...],
+            kwargs: dict[str, Any],
+            before: list[Tensor] = before,
+            first: nn.Module = layers[0],
         ) -> None:
+            if module is first:  # also after a run that broke off
+                before.clear()
             before.append(args[0] if args else kwargs["hidden_states"])
 
         def replace(

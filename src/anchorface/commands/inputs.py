@@ -25,11 +25,23 @@ def check_models(models: ModelOptions) -> Iterator[Path]:
     """Files and folders of ``models`` that exist and must stay as they are; the pipeline reads the rest.
 
     Raises:
-        InputError: the model folder or the motion module does not exist.
+        InputError: the model, the motion module or the VAE does not exist.
+        ModelError: a file is broken, or of another kind than its option's; told from the header, without torch.
     """
-    yield from existing("--model", models.model)
-    yield from existing("--motion-module", models.motion_module)
+    from ..pipeline.formats.expect import CHECKPOINT, LORA, MOTION, VAE, expect
+
+    given = (
+        ("--model", models.model, CHECKPOINT),
+        ("--motion-module", models.motion_module, MOTION),
+        ("--vae", models.vae, VAE),
+    )
+    for option, path, kinds in given:
+        for found in existing(option, path):
+            if found.is_file():
+                expect(kinds, option, found, allow_pickle=models.allow_pickle)
+            yield found
     for name in models.lora:
         for path in (Path(name), Path(name.rpartition(":")[0])):
             if path.is_file():
+                expect(LORA, "--lora", path, allow_pickle=models.allow_pickle)
                 yield path

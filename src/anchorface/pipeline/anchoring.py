@@ -25,6 +25,7 @@ from .decode import decode
 from .denoise import AnchorPath, Progress, make_anchor, make_scheduler
 from .drive import Driver, control_features, render
 from .loading import Models
+from .memory import resident
 
 _TRACKED_SIDE = 512
 """Pictures are brought to this height before their face is tracked."""
@@ -137,7 +138,8 @@ def invert_picture(
     small = np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS), np.float32)
     pixels = torch.from_numpy(small / 127.5 - 1).permute(2, 0, 1)[None].to(models.device, models.dtype)
     vae = models.pipe.vae
-    latent = vae.encode(pixels).latent_dist.mode() * vae.config["scaling_factor"]
+    with resident(models, "vae"):
+        latent = vae.encode(pixels).latent_dist.mode() * vae.config["scaling_factor"]
 
     scheduler = make_scheduler(models.scheduler_config, sampling.sampler)
     scheduler.set_timesteps(sampling.steps)
@@ -147,7 +149,8 @@ def invert_picture(
     def predict(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
         return models.unet(x[:, :, None], t, encoder_hidden_states=prompt).sample[:, :, 0]
 
-    with ghost(models.unet, ALL), inject(models.unet, control["features"], control["weight"]):
+    controlled = inject(models.unet, control["features"], control["weight"])
+    with resident(models, "unet"), ghost(models.unet, ALL), controlled:
         path = invert(predict, latent, timesteps, alphas, progress=progress)[:, 0]
     if float(scheduler.init_noise_sigma) != 1:
         # Samplers of the Euler family hold x_0 + sigma * noise.

@@ -4,13 +4,11 @@ import numpy as np
 import torch
 
 from .loading import Models
-
-CHUNK = 16
-"""Frames decoded at a time, as in diffusers; bounds the memory."""
+from .memory import halving, resident
 
 
 @torch.no_grad()
-def decode(models: Models, latents: torch.Tensor, *, alone: int | None = None, chunk: int = CHUNK) -> np.ndarray:
+def decode(models: Models, latents: torch.Tensor, *, alone: int | None = None, chunk: int | None = None) -> np.ndarray:
     """Latents [1, C, F, h, w] -> uint8 RGB [F, H, W, 3].
 
     Args:
@@ -18,8 +16,15 @@ def decode(models: Models, latents: torch.Tensor, *, alone: int | None = None, c
         latents: finished latents.
         alone: row to decode by itself. The anchor, so that its pixels cannot depend on the batch around it:
             the decoder's floating point does.
-        chunk: frames decoded at a time.
+        chunk: frames decoded at a time. Default: as ``models.memory`` says, 16 as in diffusers. Halved when memory
+            runs out.
     """
+    chunk = chunk or models.memory.decode
+    with resident(models, "vae"):
+        return _decode(models, latents, alone, chunk)
+
+
+def _decode(models: Models, latents: torch.Tensor, alone: int | None, chunk: int) -> np.ndarray:
     if alone is None or latents.shape[2] == 1:
         return _to_uint8(models, latents, chunk)
     others = [i for i in range(latents.shape[2]) if i != alone]
@@ -29,6 +34,6 @@ def decode(models: Models, latents: torch.Tensor, *, alone: int | None = None, c
 
 
 def _to_uint8(models: Models, latents: torch.Tensor, chunk: int) -> np.ndarray:
-    video = models.pipe.decode_latents(latents, chunk)
+    video = halving(chunk, lambda size: models.pipe.decode_latents(latents, size))
     pictures = models.pipe.video_processor.postprocess_video(video=video, output_type="np")[0]
     return (pictures * 255).round().astype(np.uint8)

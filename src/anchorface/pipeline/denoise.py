@@ -25,6 +25,7 @@ from ..config import AnchorOptions, SamplingOptions
 from ..control.adapter import inject
 from ..errors import InputError
 from .loading import Models
+from .memory import Frugal, resident
 
 Progress = Callable[[int, int], None]
 """Called with (steps done, steps in all)."""
@@ -97,14 +98,16 @@ def denoise(
     x = x.to(models.device) * scheduler.init_noise_sigma
     guided, text = len(text) == 2, text.repeat_interleave(noise.frames, dim=0)
 
+    frugal = Frugal(models.unet, len(text), models.memory.frames)
     remedied = _remedies(models, replay, remedy, slot)
-    with remedied, ghost(models.unet, ghosts), inject(models.unet, features, weight):
+    controlled = inject(models.unet, features, weight)
+    with resident(models, "unet"), remedied, ghost(models.unet, ghosts), controlled, frugal:
         for i, t in enumerate(scheduler.timesteps):
             x = _put(replay, i, x)
             if path is not None:
                 path.append(x)
             both = scheduler.scale_model_input(torch.cat([x, x]) if guided else x, t)
-            eps = models.unet(both, t, encoder_hidden_states=text).sample
+            eps = frugal.run(lambda: models.unet(both, t, encoder_hidden_states=text).sample)  # noqa: B023
             if guided:
                 unguided, wanted = eps.chunk(2)
                 eps = unguided + sampling.cfg * (wanted - unguided)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 
 from .loading import Models
+from .memory import resident
 
 _FILLERS = frozenset("a an and are as at by for from her his in is it its of on or that the their to with".split())
 """Words that mean nothing to a picture: never reported as unknown."""
@@ -26,9 +27,25 @@ def encode(models: Models, prompt: str, negative: str = "", *, guided: bool = Tr
     unknown = unknown_words(f"{prompt} {negative if guided else ''}", vocabulary)
     if unknown:
         warnings.warn(explain_unknown(unknown, vocabulary), stacklevel=2)
-    with torch.no_grad():
+    with torch.no_grad(), resident(models, "text_encoder"):
+        if models.clip_skip > 1:
+            words = [negative, prompt] if guided else [prompt]
+            return torch.cat([_skipping(models, text) for text in words])
         positive, opposite = models.pipe.encode_prompt(prompt, models.device, 1, guided, negative)
     return torch.cat([opposite, positive]) if guided else positive
+
+
+def _skipping(models: Models, text: str) -> torch.Tensor:
+    """[1, L, D] from an earlier layer, normalised as the last one is (A1111's "clip skip", for both prompts).
+
+    diffusers 0.42.1 cannot: it looks for ``text_encoder.text_model``, which transformers 5.6 took away, and it leaves
+    the negative prompt at the last layer.
+    """
+    tokenizer, encoder = models.pipe.tokenizer, models.pipe.text_encoder
+    length = tokenizer.model_max_length
+    ids = tokenizer(text, padding="max_length", max_length=length, truncation=True, return_tensors="pt").input_ids
+    hidden = encoder(ids.to(models.device), output_hidden_states=True).hidden_states[-models.clip_skip]
+    return getattr(encoder, "text_model", encoder).final_layer_norm(hidden)
 
 
 def unknown_words(text: str, vocabulary: Sequence[str]) -> list[str]:

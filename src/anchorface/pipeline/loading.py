@@ -1,18 +1,18 @@
-"""A model folder in diffusers layout -> the networks, ready to run.
+"""A model folder in diffusers layout, or a checkpoint in one file -> the networks, ready to run.
 
-``unet/ vae/ text_encoder/ tokenizer/ scheduler/ motion_adapter/``, optionally ``control_adapter/`` and, at
+A folder has ``unet/ vae/ text_encoder/ tokenizer/ scheduler/ motion_adapter/``, optionally ``control_adapter/`` and, at
 the root, ``anchorface.json``::
 
     {"vocabulary": ["man", "smiling"], "control_maps": ["normal", "shaded"],
      "defaults": {"width": 128, "height": 128, "steps": 20, "cfg": 4.0}}
 
-The embedded suite is such a folder and takes no other path. Only safetensors are opened, and nothing is
-downloaded.
+The embedded suite is such a folder and takes no other path. A file is a Stable Diffusion 1.x checkpoint (see
+:mod:`.formats.checkpoint`) and needs a motion module beside it. Only safetensors are opened unless the user allows
+pickles, and nothing is downloaded.
 """
 
 import contextlib
 import dataclasses
-import json
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -20,17 +20,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, MotionAdapter, UNet2DConditionModel, UNetMotionModel
+from diffusers import AutoencoderKL, DDIMScheduler, MotionAdapter, UNetMotionModel
 from diffusers.utils import logging as diffusers_logging
-from safetensors import SafetensorError, safe_open
 from transformers import CLIPTextModel, CLIPTokenizer
 from transformers.utils import logging as transformers_logging
 
 from ..config import ModelOptions, SamplingOptions
 from ..control.adapter import ControlAdapter, load_adapter
 from ..errors import InputError, ModelError
+from .folder import NETWORKS, check_folder, load_network, load_plain, load_unet, read_json, weight_files
+from .formats.checkpoint import Checkpoint, plan_checkpoint, plan_vae
+from .formats.expect import CHECKPOINT, LORA, MOTION, VAE, expect
+from .formats.join import join_motion
+from .formats.tokenizer import clip_tokenizer
+from .formats.weights import open_as
 from .hashing import sha256
 from .lora import Lora, apply_loras, parse_lora
+from .memory import Memory, choose_memory
 from .motion_file import load_motion_file
 
 if TYPE_CHECKING:
@@ -39,8 +45,6 @@ if TYPE_CHECKING:
 INFO_FILE = "anchorface.json"
 FALLBACK = {"steps": 25, "cfg": 7.5}
 """What AnimateDiff users are used to, where a folder does not say."""
-
-_PARTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
 
 
 @dataclass(frozen=True)
@@ -63,9 +67,15 @@ class Models:
     info: FolderInfo
     scheduler_config: Mapping[str, Any]
     folder: Path
+    """The model folder, or the checkpoint file."""
     loras: tuple[Lora, ...] = ()
     hashes: Mapping[str, str] = field(default_factory=dict)
     """Weight file, relative to the folder where it lies inside -> sha256."""
+    memory: Memory = field(default_factory=Memory)
+    clip_skip: int = 1
+    """The text encoder's layer that is used, counted from the last = 1."""
+    place: torch.device | None = None
+    """Where networks work when they wait elsewhere (``memory.offload``)."""
 
     @property
     def unet(self) -> UNetMotionModel:
@@ -74,8 +84,8 @@ class Models:
 
     @property
     def device(self) -> torch.device:
-        """Where the networks live."""
-        return self.unet.device
+        """Where the networks work."""
+        return self.place or self.unet.device
 
     @property
     def dtype(self) -> torch.dtype:
@@ -108,42 +118,57 @@ class Models:
 
 
 def load_models(options: ModelOptions) -> Models:
-    """Load a model folder (default: the embedded suite) with its LoRAs, control adapter and motion module.
+    """Load a model folder (default: the embedded suite) or checkpoint with its LoRAs, motion module and the like.
 
     Raises:
         ModelError: something is missing, corrupt or does not fit; everything cheap is checked before loading.
+        InputError: an option that cannot be used as given.
     """
-    folder = _model_folder(options)
-    loras = [parse_lora(text) for text in options.lora]
-    device = choose_device(options.device)
+    source, plan = _open_source(options)
+    loras = [parse_lora(text, allow_pickle=options.allow_pickle) for text in options.lora]
+    memory, device = choose_memory(options.vram), choose_device(options.device)
     dtype = choose_dtype(options.dtype, device)
-    info = read_info(folder)
-    files = _weight_files(folder, options.motion_module)
+    if plan is not None:
+        _check_clip_skip(options.clip_skip, plan.text_encoder.empty.config.num_hidden_layers)
+    info = read_info(source)
+    files = _check_files(source, options, is_folder=plan is None)
+    for path, _ in loras:
+        expect(LORA, "LoRA", path, allow_pickle=options.allow_pickle)
 
     with _quiet():
         # Imported here because transformers hints at torchvision, which is not needed, as this is imported.
         from diffusers import AnimateDiffPipeline
 
-        unet = _load_unet(folder / "unet", _load_motion(folder, options.motion_module), dtype)
+        folder, single = source, plan is not None
+        text = plan.text_encoder.load(dtype) if single else load_network(CLIPTextModel, folder / "text_encoder", dtype)
         pipe = AnimateDiffPipeline(
-            vae=_load(AutoencoderKL, folder / "vae", dtype),
-            text_encoder=_load(CLIPTextModel, folder / "text_encoder", dtype),
-            tokenizer=_load_plain(CLIPTokenizer, folder / "tokenizer"),
-            unet=unet,
+            vae=_load_vae(source, plan, options, dtype),
+            text_encoder=text,
+            tokenizer=clip_tokenizer() if single else load_plain(CLIPTokenizer, folder / "tokenizer"),
+            unet=_load_unet(source, plan, _load_motion(source, options, dtype), dtype),
             motion_adapter=None,
-            scheduler=_load_plain(DDIMScheduler, folder / "scheduler"),
+            scheduler=DDIMScheduler(**plan.scheduler) if single else load_plain(DDIMScheduler, folder / "scheduler"),
         )
-        scheduler_config = _read_json(folder / "scheduler" / "scheduler_config.json")
-        applied = apply_loras(pipe, loras)
-        pipe.to(device)
+        scheduler_config = plan.scheduler if single else read_json(folder / "scheduler" / "scheduler_config.json")
+        _check_clip_skip(options.clip_skip, text.config.num_hidden_layers)
+        applied = apply_loras(pipe, loras, allow_pickle=options.allow_pickle)
+        pipe.to("cpu" if memory.offload else device)
+        if memory.tiling:
+            pipe.vae.enable_tiling()
         control = None
-        if (folder / "control_adapter").is_dir():
-            control = load_adapter(folder / "control_adapter", info.control_maps)
+        if (source / "control_adapter").is_dir():
+            control = load_adapter(source / "control_adapter", info.control_maps)
             control.network.to(device, dtype)
     for network in (pipe.unet, pipe.vae, pipe.text_encoder, *([control.network] if control else ())):
         network.requires_grad_(False).eval()
-    hashes = {_relative(path, folder): sha256(path) for path in files}
-    return Models(pipe, control, info, scheduler_config, folder, applied, hashes)
+    hashes = {_relative(path, source): sha256(path) for path in files}
+    place = device if memory.offload else None
+    return Models(pipe, control, info, scheduler_config, source, applied, hashes, memory, options.clip_skip, place)
+
+
+def _check_clip_skip(skip: int, layers: int) -> None:
+    if not 1 <= skip <= layers:
+        raise InputError(f"clip_skip: expected 1 (the last layer) to {layers}, got {skip}.")
 
 
 def choose_device(name: str) -> torch.device:
@@ -179,9 +204,9 @@ def read_info(folder: Path) -> FolderInfo:
         ModelError: it is not JSON of the documented form.
     """
     path = folder / INFO_FILE
-    if not path.exists():
+    if not path.is_file():
         return FolderInfo()
-    values = _read_json(path)
+    values = read_json(path)
     defaults = values.get("defaults", {})
     known = {"width": int, "height": int, "steps": int, "cfg": float}
     try:
@@ -194,116 +219,83 @@ def read_info(folder: Path) -> FolderInfo:
         raise ModelError(f"{path}: 'defaults' holds numbers named {', '.join(known)} ({error}).") from error
 
 
-def _model_folder(options: ModelOptions) -> Path:
+def _open_source(options: ModelOptions) -> tuple[Path, Checkpoint | None]:
+    """The model folder, or the checkpoint file and what its header holds; everything cheap is checked."""
+    has_motion = options.motion_module is not None
     if options.model is None:
         from ..suite import suite_folder
 
-        folder, what = suite_folder(), "The embedded suite"
-        remedy = "Install the package again, or pass --model DIR."
-    else:
-        folder, what = Path(options.model).expanduser(), f"Model {options.model}"
-        remedy = (
-            "A folder in diffusers layout is needed; from a single checkpoint file, "
-            "StableDiffusionPipeline.from_single_file(FILE).save_pretrained(DIR) makes one."
+        folder = suite_folder()
+        check_folder(
+            folder, "The embedded suite", "Install the package again, or pass --model DIR.", has_motion=has_motion
         )
-    if not folder.is_dir():
-        raise ModelError(f"{what}: {'is a file' if folder.exists() else 'no such folder'}. {remedy}")
-    missing = [part for part in _PARTS if not (folder / part).is_dir()]
-    has_motion = options.motion_module is not None or (folder / "motion_adapter").is_dir()
-    if not has_motion and not missing and not _has_motion_unet(folder):
-        raise ModelError(f"{what} has no motion_adapter/; give one with --motion-module, or copy one into {folder}.")
-    if missing:
-        raise ModelError(f"{what} lacks {', '.join(part + '/' for part in missing)} in {folder}. {remedy}")
-    return folder
-
-
-def _has_motion_unet(folder: Path) -> bool:
-    return _read_json(folder / "unet" / "config.json").get("_class_name") == "UNetMotionModel"
-
-
-def _weight_files(folder: Path, motion_module: Path | None) -> list[Path]:
-    """All weight files that will be read, each with an intact safetensors header and length."""
-    parts = [folder / name for name in ("unet", "vae", "text_encoder", "motion_adapter", "control_adapter")]
-    if motion_module is not None:
-        parts[3] = Path(motion_module).expanduser()
-        if not parts[3].exists():
-            raise ModelError(f"Motion module {motion_module}: no such file or folder.")
-    files = []
-    for part in parts:
-        found = [part] if part.is_file() else sorted(part.glob("*.safetensors"))
-        if part.is_dir() and not found:
+        return folder, None
+    path = Path(options.model).expanduser()
+    if path.is_file():
+        weights = open_as(CHECKPOINT, "Model", path, allow_pickle=options.allow_pickle)
+        if not has_motion:
             raise ModelError(
-                f"{part} has no .safetensors file. Other formats can run code when opened and are not read; "
-                "convert with safetensors.torch.save_file."
+                f"Model {path} is a checkpoint file, without motion module; give one with --motion-module."
             )
-        files += found
-    for path in files:
-        try:
-            with safe_open(path, framework="pt"):
-                pass
-        except (SafetensorError, OSError) as error:
-            raise ModelError(f"{path} is corrupt ({error}); copy or download it again.") from error
-    return files
+        plan = plan_checkpoint(weights)
+        if plan.vae is None and options.vae is None:
+            raise ModelError(f"Model {path} has no VAE; give one with --vae (a folder or a .safetensors file).")
+        return path, plan
+    remedy = "A folder in diffusers layout is needed, or a Stable Diffusion 1.x checkpoint in one .safetensors file."
+    check_folder(path, f"Model {options.model}", remedy, has_motion=has_motion)
+    return path, None
 
 
-def _load_motion(folder: Path, motion_module: Path | None) -> MotionAdapter | None:
-    source = Path(motion_module).expanduser() if motion_module is not None else folder / "motion_adapter"
-    if source.is_file():
-        return load_motion_file(source)
-    return _load(MotionAdapter, source, torch.float32) if source.is_dir() else None
+def _check_files(source: Path, options: ModelOptions, *, is_folder: bool) -> list[Path]:
+    """All weight files that will be read, each with an intact header."""
+    parts = {name: source / name for name in NETWORKS} if is_folder else {"model": source}
+    others = (
+        ("motion_adapter", "Motion module", options.motion_module, MOTION),
+        ("vae", "VAE", options.vae, VAE),
+    )
+    for name, called, given, kinds in others:
+        if given is None:
+            continue
+        parts[name] = Path(given).expanduser()
+        if not parts[name].exists():
+            raise ModelError(f"{called} {given}: no such file or folder.")
+        if parts[name].is_file():
+            expect(kinds, called, parts[name], allow_pickle=options.allow_pickle)
+    return [path for part in parts.values() for path in weight_files(part)]
 
 
-def _load_unet(folder: Path, motion: MotionAdapter | None, dtype: torch.dtype) -> UNetMotionModel:
-    if _has_motion_unet(folder.parent):
-        unet = _load(UNetMotionModel, folder, dtype)
-        if motion is not None:
-            with _explained(f"The motion module does not fit {folder}"):
-                unet.load_motion_modules(motion)
-        return unet
-    flat = _load(UNet2DConditionModel, folder, dtype)
-    with _explained(f"The motion module does not fit {folder}"):
-        return UNetMotionModel.from_unet2d(flat, motion).to(dtype)
+def _load_motion(source: Path, options: ModelOptions, dtype: torch.dtype) -> MotionAdapter | None:
+    given = options.motion_module
+    place = Path(given).expanduser() if given is not None else source / "motion_adapter"
+    if place.is_file():
+        return load_motion_file(place, dtype, allow_pickle=options.allow_pickle)
+    if not place.is_dir():
+        return None
+    kind = read_json(place / "config.json").get("_class_name") if (place / "config.json").exists() else None
+    if kind not in (None, "MotionAdapter"):
+        raise ModelError(f"Motion module {place} is a folder of a {kind}; a MotionAdapter folder is needed.")
+    return load_network(MotionAdapter, place, dtype)
 
 
-def _load(kind: type, folder: Path, dtype: torch.dtype) -> Any:
-    """``kind.from_pretrained`` that reads safetensors only, refuses missing weights and explains failures."""
-    plain = any(".fp16." not in path.name for path in folder.glob("*.safetensors"))
-    options = {"use_safetensors": True, "local_files_only": True, "output_loading_info": True}
-    with _explained(f"{folder} cannot be loaded"):
-        variant = {} if plain else {"variant": "fp16"}
-        model, report = kind.from_pretrained(str(folder), torch_dtype=dtype, **options, **variant)
-    if report["missing_keys"]:
-        missing = sorted(report["missing_keys"])
-        raise ModelError(f"{folder}: {len(missing)} weights are missing, {missing[0]} for one.")
-    return model
+def _load_vae(source: Path, plan: Checkpoint | None, options: ModelOptions, dtype: torch.dtype) -> AutoencoderKL:
+    if options.vae is not None:
+        place = Path(options.vae).expanduser()
+        if place.is_file():
+            weights = open_as(VAE, "VAE", place, allow_pickle=options.allow_pickle)
+            return plan_vae(weights).load(dtype)
+        return load_network(AutoencoderKL, place, dtype)
+    return plan.vae.load(dtype) if plan is not None else load_network(AutoencoderKL, source / "vae", dtype)
 
 
-def _load_plain(kind: type, folder: Path) -> Any:
-    with _explained(f"{folder} cannot be loaded"):
-        return kind.from_pretrained(str(folder), local_files_only=True)
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path}: expected a JSON file ({error}).") from error
-    if not isinstance(values, dict):
-        raise ModelError(f"{path}: expected named values, got a {type(values).__name__}.")
-    return values
+def _load_unet(source: Path, plan: Checkpoint | None, motion: MotionAdapter | None, dtype: torch.dtype):
+    if plan is None:
+        return load_unet(source, motion, dtype)
+    return join_motion(plan.unet.empty, plan.unet.read(dtype), motion, dtype)
 
 
 def _relative(path: Path, folder: Path) -> str:
-    return str(path.relative_to(folder)) if path.is_relative_to(folder) else str(path)
-
-
-@contextlib.contextmanager
-def _explained(what: str) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError, SafetensorError) as error:
-        line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ModelError(f"{what}: {line[:300]}") from error
+    inside = path != folder and path.is_relative_to(folder)
+    return str(path.relative_to(folder)) if inside else str(path)
 
 
 @contextlib.contextmanager

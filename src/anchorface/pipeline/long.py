@@ -26,6 +26,7 @@ from ..control.adapter import inject
 from ..errors import ModelError
 from .denoise import AnchorPath, Progress, _start, _step, latent_shape, make_scheduler
 from .loading import Models
+from .memory import Frugal, resident
 
 FeaturesOf = Callable[[Sequence[int]], list[torch.Tensor] | None]
 """Frame numbers -> the adapter's features of those frames."""
@@ -198,8 +199,10 @@ def _predict(
         models.unet, window.row, difference=options.difference, of=options.difference_of, weight=options.weight,
         highway=options.highway, slot=None if window.inside else window.slot,
     )  # fmt: skip
-    with remedied, ghost(models.unet, window.row), inject(models.unet, features_of(shown), weight):
-        eps = models.unet(both, t, encoder_hidden_states=words).sample
+    frugal = Frugal(models.unet, len(words), models.memory.frames)
+    controlled = inject(models.unet, features_of(shown), weight)
+    with resident(models, "unet"), remedied, ghost(models.unet, window.row), controlled, frugal:
+        eps = frugal.run(lambda: models.unet(both, t, encoder_hidden_states=words).sample)
     if guided:
         unguided, wanted = eps.chunk(2)
         eps = unguided + cfg * (wanted - unguided)

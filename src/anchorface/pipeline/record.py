@@ -49,12 +49,12 @@ def make_record(
         "beta_schedule": make_scheduler(models.scheduler_config, sampling.sampler).config["beta_schedule"],
         "fps": driver.fps,
         "control_weight": request.control_weight,
-        "model": {"folder": str(models.folder), "sha256": dict(models.hashes)},
+        "model": {"folder": str(models.folder), "sha256": dict(models.hashes), "clip_skip": models.clip_skip},
         "loras": loras,
         "driver": _driver_record(request, driver),
         "device": str(models.device),
         "dtype": str(models.dtype).removeprefix("torch."),
-        "versions": {name: _version(name) for name in _PACKAGES},
+        "versions": versions(),
         "seconds": dict(watch.seconds),
     }
 
@@ -65,6 +65,11 @@ def anchor_record(options: AnchorOptions) -> dict[str, Any]:
     if options.image is not None:
         record |= {"image": options.image.name, "image_sha256": sha256(options.image)}
     return record
+
+
+def versions() -> dict[str, str]:
+    """Versions of the packages that decide what comes out."""
+    return {name: _version(name) for name in _PACKAGES}
 
 
 def _driver_record(request: Request, driver: Driver) -> dict[str, Any] | None:
