@@ -143,20 +143,23 @@ def denoise_long(
         first, x = resume.load(x, generators, scheduler)
     parts = windows(frames, size, overlap, anchor.index, beside=beside)
     done, total = first * len(parts), len(scheduler.timesteps) * len(parts)
-    for i, t in list(enumerate(scheduler.timesteps))[first:]:
-        x = x if beside else _with_anchor(x, anchor, i)
+    with resident(models, "unet"):
+        for i, t in list(enumerate(scheduler.timesteps))[first:]:
+            x = x if beside else _with_anchor(x, anchor, i)
 
-        def predict(window: Window, i: int = i, t: torch.Tensor = t, x: torch.Tensor = x) -> torch.Tensor:
-            nonlocal done
-            eps = _predict(models, scheduler, text, window, x, anchor, i, t, sampling.cfg, remedy, features_of, weight)
-            done += 1
-            if progress is not None:
-                progress(done, total)
-            return eps
+            def predict(window: Window, i: int = i, t: torch.Tensor = t, x: torch.Tensor = x) -> torch.Tensor:
+                nonlocal done
+                eps = _predict(
+                    models, scheduler, text, window, x, anchor, i, t, sampling.cfg, remedy, features_of, weight
+                )
+                done += 1
+                if progress is not None:
+                    progress(done, total)
+                return eps
 
-        x = _step(scheduler, fuse(parts, frames, predict), t, x, generators)
-        if resume is not None:
-            resume.save(i + 1, x, generators, scheduler)
+            x = _step(scheduler, fuse(parts, frames, predict), t, x, generators)
+            if resume is not None:
+                resume.save(i + 1, x, generators, scheduler)
     return x if beside else _with_anchor(x, anchor, -1)
 
 
@@ -201,7 +204,7 @@ def _predict(
     )  # fmt: skip
     frugal = Frugal(models.unet, len(words), models.memory.frames)
     controlled = inject(models.unet, features_of(shown), weight)
-    with resident(models, "unet"), remedied, ghost(models.unet, window.row), controlled, frugal:
+    with remedied, ghost(models.unet, window.row), controlled, frugal:
         eps = frugal.run(lambda: models.unet(both, t, encoder_hidden_states=words).sample)
     if guided:
         unguided, wanted = eps.chunk(2)
