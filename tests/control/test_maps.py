@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from anchorface.control.maps import MAP_KINDS, fit_camera, map_face, render_maps
+from anchorface.control.maps import BACKGROUNDS, MAP_KINDS, fit_camera, map_face, render_maps
 from anchorface.control.render import project, vertex_normals
 from anchorface.conventions import ARKIT_INDEX, MAP_DEPTH_RANGE_METRES
 from anchorface.errors import InputError
@@ -13,6 +13,8 @@ from anchorface.face.rotations import euler_to_rotmat, rotmat_to_rotvec
 from anchorface.types import Camera, FaceTrack
 
 KINDS = tuple(MAP_KINDS)
+DRAWN = ("openpose_face", "mediapipe_face", "lineart", "softedge")
+"""Lines and dots: most of the face is black."""
 
 
 def track_of(frames: int = 1, rotation=(0, 0, 0), translation=(0, 0, -0.7), camera=None, **actions) -> FaceTrack:
@@ -42,8 +44,11 @@ def test_shapes_range_and_background():
     for picture in out.maps.values():
         assert picture.shape == (3, 3, 48, 64) and picture.dtype == np.float32
         assert 0 <= picture.min() and picture.max() <= 1
-        assert not picture[:, :, :2, :2].any()  # black background
-        assert picture[:, :, 20:28, 28:36].all()  # the face
+    for kind, picture in out.maps.items():
+        background = np.broadcast_to(BACKGROUNDS.get(kind, (0, 0, 0)), (3, 2, 2, 3))
+        np.testing.assert_allclose(picture[:, :, :2, :2].transpose(0, 2, 3, 1), background)
+        assert picture.any()
+        assert kind in DRAWN or picture[:, :, 20:28, 28:36].all()  # the face
 
 
 def test_normal_colours_name_directions():

@@ -1,13 +1,14 @@
 """FaceTrack -> condition maps: a registry of picture kinds drawn from the same 3D face, stable over time.
 
-All maps are in *image* coordinates with a black background and show the head only (skin, eyes, teeth,
-tongue): neck and shoulders are not tracked, so they are left to the prompt. To add a kind, write a function
-of a :class:`Surface` and register it in ``MAP_KINDS``.
+All maps are in *image* coordinates with a black background (but see ``BACKGROUNDS``) and show the head only (skin,
+eyes, teeth, tongue): neck and shoulders are not tracked, so they are left to the prompt. To add a kind, write a
+function of a :class:`Surface` and register it in ``MAP_KINDS``: it returns colours of the hit pixels [P, 3], or a
+picture [H, W, 3]. The kinds that public ControlNets read are in :mod:`.pictures` and :mod:`.points`.
 """
 
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -16,6 +17,8 @@ from ..conventions import MAP_DEPTH_RANGE_METRES
 from ..errors import InputError
 from ..face.model import HEAD, FaceModel, default_face
 from ..types import Camera, ConditionMaps, FaceTrack
+from .pictures import NORMAL_BAE_BACKGROUND, depth_midas, lineart, mask_head, normal_bae, softedge
+from .points import mask_face, mediapipe_face, openpose_face
 from .render import Hits, cast, vertex_normals
 
 
@@ -28,6 +31,9 @@ class MapFace:
     """[V, 3] offset from the eyeball's centre at rest, 0 elsewhere: paints the iris."""
     lips: np.ndarray
     inside: np.ndarray
+    landmark_vertices: np.ndarray = field(default_factory=lambda: np.zeros((0, 3), int))
+    """[478, 3] corners and ``landmark_weights`` [478, 3] barycentric weights of MediaPipe's landmarks."""
+    landmark_weights: np.ndarray = field(default_factory=lambda: np.zeros((0, 3)))
 
 
 @functools.lru_cache(maxsize=2)
@@ -43,7 +49,8 @@ def map_face(face: FaceModel) -> MapFace:
         on = (face.vertex_part.numpy() == face.parts.index("eyes")) & (np.sign(mean[:, 0]) == side)
         eyes[on] = mean[on] - face.joints_mean[joint].numpy()
     inside = np.maximum(face.masks["inside-mouth"].numpy(), face.vertex_part.numpy() == face.parts.index("tongue"))
-    return MapFace(triangles[on_head[triangles].all(1)], eyes, face.masks["lips"].numpy(), inside)
+    landmarks = face.landmark_vertices.numpy(), face.landmark_weights.numpy()
+    return MapFace(triangles[on_head[triangles].all(1)], eyes, face.masks["lips"].numpy(), inside, *landmarks)
 
 
 @dataclass(frozen=True)
@@ -56,11 +63,17 @@ class Surface:
     """[V, 3] camera axes."""
     head_z: float
     """Camera z of the head joint, metres (negative)."""
+    camera: Camera | None = None
+    """The view's camera; needed by pictures that are drawn, not painted on the surface."""
 
     def normals(self) -> np.ndarray:
         """Unit normals [P, 3] in camera axes."""
         n = self.hits.interpolate(self.face.triangles, vertex_normals(self.vertices, self.face.triangles))
         return n / np.maximum(np.linalg.norm(n, axis=1, keepdims=True), 1e-9)
+
+    def landmarks(self) -> np.ndarray:
+        """MediaPipe's landmarks [478, 3] on the mesh, camera axes."""
+        return np.einsum("lk,lkc->lc", self.face.landmark_weights, self.vertices[self.face.landmark_vertices])
 
 
 def normal_map(surface: Surface) -> np.ndarray:
@@ -93,7 +106,18 @@ MAP_KINDS: dict[str, Callable[[Surface], np.ndarray]] = {
     "normal": normal_map,
     "depth": depth_map,
     "shaded": shaded_map,
+    "depth_midas": depth_midas,
+    "normal_bae": normal_bae,
+    "openpose_face": openpose_face,
+    "mediapipe_face": mediapipe_face,
+    "lineart": lineart,
+    "softedge": softedge,
+    "mask_face": mask_face,
+    "mask_head": mask_head,
 }
+
+BACKGROUNDS: dict[str, tuple[float, float, float]] = {"normal_bae": NORMAL_BAE_BACKGROUND}
+"""Kinds whose background is not black."""
 
 
 def check_kinds(kinds: Sequence[str]) -> None:
@@ -116,12 +140,13 @@ def draw_maps(
     data = map_face(face or default_face())
     view = camera.resized(camera.width * supersample, camera.height * supersample)
     hits = cast(vertices, data.triangles, view)
-    surface = Surface(data, hits, vertices, head_z)
+    surface = Surface(data, hits, vertices, head_z, view)
     out = {}
     for kind in kinds:
-        picture = np.zeros((view.height, view.width, 3), np.float32)
+        picture = np.full((view.height, view.width, 3), BACKGROUNDS.get(kind, 0.0), np.float32)
         if hits.mask.any():
-            picture[hits.mask] = MAP_KINDS[kind](surface)
+            drawn = MAP_KINDS[kind](surface)
+            picture[hits.mask if drawn.ndim == 2 else ...] = drawn
         small = picture.reshape(camera.height, supersample, camera.width, supersample, 3).mean((1, 3))
         out[kind] = np.ascontiguousarray(small.transpose(2, 0, 1), np.float32)
     return out
