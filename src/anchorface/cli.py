@@ -137,7 +137,7 @@ def _with_option_name(message: str) -> str:
         "clip_skip": "clip-skip",
     }
     words = "seed|steps|cfg|negative|sampler|width|height|frame|length|fps|drive|window|overlap|compare"
-    words += "|anchor.index|anchor.keep|anchor.driving|control_weight|clip_skip|vram"
+    words += "|anchor.index|anchor.keep|anchor.driving|control_weight|clip_skip|vram|controlnet"
     found = re.match(r"anchor\.(difference_of|difference|weight|shared_start|mixed_noise|image): ", message)
     if found:
         return "--anchor-" + found[1].replace("_", "-") + message[found.end() - 2 :]

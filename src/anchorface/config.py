@@ -54,6 +54,8 @@ class ModelOptions:
     """Layer of the text encoder to use, counted from the end: 1 = the last, 2 = what many anime models want."""
     allow_pickle: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Open .ckpt files too, with torch's weights-only reader. Pickles can run code; prefer .safetensors."""
+    controlnet: tuple[str, ...] = ()
+    """Stable Diffusion 1.x ControlNets on --drive: PATH:KIND[:WEIGHT[:START-END]][:frames=A-B][:region=WHERE]."""
     vram: Literal[6, 8, 12, 24] | None = None
     """Gigabytes of the graphics card: fewer frames at a time, networks moved out of the way. Default: all at once."""
 

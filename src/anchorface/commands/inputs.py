@@ -25,10 +25,12 @@ def check_models(models: ModelOptions) -> Iterator[Path]:
     """Files and folders of ``models`` that exist and must stay as they are; the pipeline reads the rest.
 
     Raises:
-        InputError: the model, the motion module or the VAE does not exist.
+        InputError: the model, the motion module, the VAE or a ControlNet does not exist, or is asked for in another
+            form than ``PATH:KIND...``.
         ModelError: a file is broken, or of another kind than its option's; told from the header, without torch.
     """
-    from ..pipeline.formats.expect import CHECKPOINT, LORA, MOTION, VAE, expect
+    from ..pipeline.control_options import parse_controlnets
+    from ..pipeline.formats.expect import CHECKPOINT, CONTROLNET, LORA, MOTION, VAE, expect
 
     given = (
         ("--model", models.model, CHECKPOINT),
@@ -39,6 +41,11 @@ def check_models(models: ModelOptions) -> Iterator[Path]:
         for found in existing(option, path):
             if found.is_file():
                 expect(kinds, option, found, allow_pickle=models.allow_pickle)
+            yield found
+    for control in parse_controlnets(models.controlnet):
+        for found in existing("--controlnet", control.path):
+            if found.is_file():
+                expect(CONTROLNET, "--controlnet", found, allow_pickle=models.allow_pickle)
             yield found
     for name in models.lora:
         for path in (Path(name), Path(name.rpartition(":")[0])):

@@ -21,6 +21,7 @@ from ..errors import InputError
 from ..motion.edit import nearest_frame, rebase
 from ..types import FaceTrack
 from ..video import read_clip
+from .controlnets import resident_controlnets, residuals, steer
 from .decode import decode
 from .denoise import AnchorPath, Progress, make_anchor, make_scheduler
 from .drive import Driver, control_features, render
@@ -77,8 +78,9 @@ def settle(
     if free is not None:
         return Settled(AnchorPath(still, free.latents), driver, index)
     # Rendered and encoded alone, as imagine does: a batch of frames rounds differently.
-    alone = control_features(models, render(driver.only(still), models, sampling))
-    control = {"features": alone, "weight": request.control_weight}
+    maps = render(driver.only(still), models, sampling)
+    control = {"features": control_features(models, maps), "weight": request.control_weight}
+    control |= {"steering": steer(models, maps, [still])}
     if picture is None:
         anchor = make_anchor(models, text, sampling, index=still, progress=progress, **control)
     else:
@@ -147,10 +149,13 @@ def invert_picture(
     prompt = text[-1:]
 
     def predict(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-        return models.unet(x[:, :, None], t, encoder_hidden_states=prompt).sample[:, :, 0]
+        step = int((timesteps == t.cpu()).nonzero()[0])
+        added = residuals(control["steering"], x[:, :, None], t, prompt, step, len(timesteps))
+        return models.unet(x[:, :, None], t, encoder_hidden_states=prompt, **added).sample[:, :, 0]
 
     controlled = inject(models.unet, control["features"], control["weight"])
-    with resident(models, "unet"), ghost(models.unet, ALL), controlled:
+    beside = resident_controlnets(models, control["steering"])
+    with resident(models, "unet"), beside, ghost(models.unet, ALL), controlled:
         path = invert(predict, latent, timesteps, alphas, progress=progress)[:, 0]
     if float(scheduler.init_noise_sigma) != 1:
         # Samplers of the Euler family hold x_0 + sigma * noise.

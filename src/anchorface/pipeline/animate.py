@@ -14,6 +14,7 @@ from ..conventions import DEFAULT_FRAMES
 from ..errors import InputError
 from ..types import Clip, ConditionMaps, FaceTrack
 from .anchoring import settle
+from .controlnets import Steering, steer
 from .decode import decode
 from .denoise import AnchorPath, Progress, denoise, make_anchor
 from .drive import check_driver_file, control_features, drive, render
@@ -51,7 +52,7 @@ def imagine(
     Raises:
         InputError, ModelError: as :func:`animate`; also when the driver has no such frame.
     """
-    check_driver_file(request)
+    check_driver_file(request, given=track is not None or maps is not None)
     watch = Stopwatch()
     with watch("load"):
         models = models or load_models(request.models)
@@ -63,6 +64,7 @@ def imagine(
         text = encode(models, request.prompt, sampling.negative, guided=sampling.cfg > 1)
     with watch("anchor"):
         control = {"features": control_features(models, maps), "weight": request.control_weight}
+        control |= {"steering": steer(models, maps, [request.frame])}
         anchor = make_anchor(models, text, sampling, progress=progress, **control)
     with watch("decode"):
         frames = decode(models, anchor.video)
@@ -99,7 +101,7 @@ def animate(
         InputError: an option, driver or size that cannot be used.
         ModelError: networks that are missing, corrupt, or do not fit.
     """
-    check_driver_file(request)
+    check_driver_file(request, given=track is not None or maps is not None)
     watch = Stopwatch()
     with watch("load"):
         models = models or load_models(request.models)
@@ -118,11 +120,14 @@ def animate(
     with watch("drive"):
         maps = render(driver, models, sampling)
         features = None if size else control_features(models, maps)
-        control = {"features": features, "weight": request.control_weight}
+        steering = steer(models, maps, range(driver.frames))
+        control = {"features": features, "weight": request.control_weight, "steering": steering}
     noise = NoiseLayout(sampling.seed, driver.frames, k)
     with watch("denoise"):
         if size:
-            latents = _denoise_windows(models, text, sampling, request, anchor, driver.frames, maps, size, steps.next())
+            latents = _denoise_windows(
+                models, text, sampling, request, anchor, driver.frames, maps, steering, size, steps.next()
+            )
         elif beside:
             latents = _denoise_beside(models, text, sampling, request, anchor, driver.frames, control, steps.next())
         else:
@@ -169,6 +174,8 @@ def _denoise_beside(
     if control["features"] is not None:
         last = [torch.cat([f, f[anchor.index : anchor.index + 1]]) for f in control["features"]]
         control = {**control, "features": last}
+    rows = [*range(frames), anchor.index]
+    control = {**control, "steering": [one.take(rows) for one in control["steering"]]}
     latents = denoise(
         models, text, NoiseLayout(sampling.seed, frames + 1, frames), sampling, ghosts=frames,
         replay=AnchorPath(frames, anchor.latents), remedy=request.anchor, slot=anchor.index, progress=progress,
@@ -185,6 +192,7 @@ def _denoise_windows(
     anchor: AnchorPath,
     frames: int,
     maps: ConditionMaps | None,
+    steering: Sequence[Steering],
     size: int,
     progress: Progress | None,
 ) -> torch.Tensor:
@@ -200,7 +208,7 @@ def _denoise_windows(
     return denoise_long(
         models, text, frames, sampling, anchor, size=size, overlap=min(request.overlap, size - 1),
         beside=request.anchor.extra, remedy=request.anchor, features_of=features_of, weight=request.control_weight,
-        resume=resume, progress=progress,
+        steering=steering, resume=resume, progress=progress,
     )  # fmt: skip
 
 

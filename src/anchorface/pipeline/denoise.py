@@ -24,6 +24,7 @@ from ..anchor.variants import mix_noise, remedies, shared_start
 from ..config import AnchorOptions, SamplingOptions
 from ..control.adapter import inject
 from ..errors import InputError
+from .controlnets import Steering, resident_controlnets, residuals
 from .loading import Models
 from .memory import Frugal, resident
 
@@ -67,13 +68,14 @@ def denoise(
     slot: int | None = None,
     features: Sequence[torch.Tensor] | None = None,
     weight: float = 1.0,
+    steering: Sequence[Steering] = (),
     progress: Progress | None = None,
     path: list[torch.Tensor] | None = None,
 ) -> torch.Tensor:
     """Sample a clip: latents [1, C, F, h, w].
 
-    With no ghosts, no replay, no features and ``noise.anchor`` None this is diffusers'
-    ``AnimateDiffPipeline``, to the last bit.
+    With no ghosts, no replay, no features and ``noise.anchor`` None this is diffusers' ``AnimateDiffPipeline``, and
+    with ``steering`` its ``AnimateDiffControlNetPipeline``, to the last bit.
 
     Args:
         models: from :func:`~anchorface.pipeline.loading.load_models`.
@@ -87,6 +89,8 @@ def denoise(
         remedy: which remedies of :mod:`~anchorface.anchor.variants` to use; they need ``replay``.
         slot: time slot whose position code the anchor's row takes, if not its own.
         features: adapter features of the F frames, added with ``weight``.
+        weight: of the features.
+        steering: what stock ControlNets see of the F frames.
         progress: called after every step.
         path: if given, receives x_T .. x_0.
     """
@@ -100,20 +104,26 @@ def denoise(
 
     frugal = Frugal(models.unet, len(text), models.memory.frames)
     remedied = _remedies(models, replay, remedy, slot)
-    controlled = inject(models.unet, features, weight)
-    with resident(models, "unet"), remedied, ghost(models.unet, ghosts), controlled, frugal:
+    controlled, beside = inject(models.unet, features, weight), resident_controlnets(models, steering)
+    steps = len(scheduler.timesteps)
+    with resident(models, "unet"), beside, remedied, ghost(models.unet, ghosts), controlled, frugal:
         for i, t in enumerate(scheduler.timesteps):
             x = _put(replay, i, x)
             if path is not None:
                 path.append(x)
             both = scheduler.scale_model_input(torch.cat([x, x]) if guided else x, t)
-            eps = frugal.run(lambda: models.unet(both, t, encoder_hidden_states=text).sample)  # noqa: B023
+
+            def predict(i: int = i, t: torch.Tensor = t, both: torch.Tensor = both) -> torch.Tensor:
+                added = residuals(steering, both, t, text, i, steps, frugal.pieces)
+                return models.unet(both, t, encoder_hidden_states=text, **added).sample
+
+            eps = frugal.run(predict)
             if guided:
                 unguided, wanted = eps.chunk(2)
                 eps = unguided + sampling.cfg * (wanted - unguided)
             x = _step(scheduler, eps, t, x, generators)
             if progress is not None:
-                progress(i + 1, len(scheduler.timesteps))
+                progress(i + 1, steps)
     x = _put(replay, -1, x)
     if path is not None:
         path.append(x)
@@ -128,15 +138,16 @@ def make_anchor(
     index: int = 0,
     features: Sequence[torch.Tensor] | None = None,
     weight: float = 1.0,
+    steering: Sequence[Steering] = (),
     progress: Progress | None = None,
 ) -> AnchorPath:
-    """Sample the anchor alone: one frame, ghosted, with its own control features [1, C_i, h_i, w_i].
+    """Sample the anchor alone: one frame, ghosted, with its own control features [1, C_i, h_i, w_i] and steering.
 
     This is all that ``imagine`` does, so a kept anchor is that picture whatever the clip around it.
     """
     path: list[torch.Tensor] = []
     noise = NoiseLayout(sampling.seed, frames=1, anchor=0)
-    options = {"features": features, "weight": weight, "progress": progress}
+    options = {"features": features, "weight": weight, "steering": steering, "progress": progress}
     denoise(models, text, noise, sampling, ghosts=ALL, path=path, **options)
     return AnchorPath(index, torch.cat(path)[:, :, 0])
 

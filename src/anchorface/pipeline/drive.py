@@ -12,9 +12,12 @@ from ..errors import InputError, ModelError
 from ..motion.edit import resample, trim
 from ..motion.files import is_track_file, load_track
 from ..types import ConditionMaps, FaceTrack
+from .controlnets import needed_kinds
 from .loading import Models
 
 Request = AnimateRequest | ImagineRequest
+
+_NOTHING_TO_FOLLOW = "controlnet: expected a driver whose face its pictures show (--drive VIDEO or TRACK), got none."
 
 
 @dataclass(frozen=True)
@@ -44,14 +47,16 @@ class Driver:
         return Driver(track, maps, 1, self.fps)
 
 
-def check_driver_file(request: Request) -> None:
-    """Refuse a missing driver before anything is loaded.
+def check_driver_file(request: Request, *, given: bool = False) -> None:
+    """Refuse a missing driver before anything is loaded; ``given``: there is one in memory.
 
     Raises:
-        InputError: ``request.drive`` does not exist.
+        InputError: ``request.drive`` does not exist, or ControlNets have nothing to follow.
     """
     if request.drive is not None and not Path(request.drive).expanduser().exists():
         raise InputError(f"drive: {request.drive} does not exist.")
+    if request.models.controlnet and request.drive is None and not given:
+        raise InputError(_NOTHING_TO_FOLLOW)
 
 
 def drive(request: Request, models: Models, track: FaceTrack | None, maps: ConditionMaps | None) -> Driver:
@@ -62,10 +67,15 @@ def drive(request: Request, models: Models, track: FaceTrack | None, maps: Condi
 
     Raises:
         InputError: the driver cannot be read, or maps and length disagree.
-        ModelError: the model folder has no control adapter to follow a driver with.
+        ModelError: there is neither a control adapter nor a ControlNet to follow a driver with.
     """
-    if (maps is not None or track is not None or request.drive is not None) and models.control is None:
-        raise ModelError(f"{models.folder} has no control_adapter/: leave the driver out, or add an adapter.")
+    driven = maps is not None or track is not None or request.drive is not None
+    if driven and models.control is None and not models.controlnets:
+        raise ModelError(
+            f"{models.folder} has no control_adapter/: leave the driver out, add an adapter, or give a --controlnet."
+        )
+    if models.controlnets and not driven:
+        raise InputError(_NOTHING_TO_FOLLOW)
     if maps is not None:
         if request.length not in (None, len(maps)):
             raise InputError(f"length: the maps have {len(maps)} frames, got {request.length}.")
@@ -91,7 +101,8 @@ def render(driver: Driver, models: Models, sampling: SamplingOptions) -> Conditi
     if maps is None:
         from ..control.maps import render_maps
 
-        maps = render_maps(driver.track, models.control.kinds, sampling.width, sampling.height)
+        kinds = dict.fromkeys([*(models.control.kinds if models.control else ()), *needed_kinds(models.controlnets)])
+        maps = render_maps(driver.track, tuple(kinds), sampling.width, sampling.height)
     height, width = next(iter(maps.maps.values())).shape[2:]
     if (width, height) != (sampling.width, sampling.height):
         wanted = f"{sampling.width} x {sampling.height}"
@@ -101,8 +112,12 @@ def render(driver: Driver, models: Models, sampling: SamplingOptions) -> Conditi
 
 @torch.no_grad()
 def control_features(models: Models, maps: ConditionMaps | None) -> list[torch.Tensor] | None:
-    """Adapter features of the maps, one [F, C_i, h_i, w_i] per down block; None without maps."""
-    return None if maps is None else features(models.control, stack_maps(maps, models.control.kinds))
+    """Adapter features of the maps, one [F, C_i, h_i, w_i] per down block; None without maps or adapter."""
+    return (
+        None
+        if maps is None or models.control is None
+        else features(models.control, stack_maps(maps, models.control.kinds))
+    )
 
 
 def _read_track(path: Path) -> FaceTrack:

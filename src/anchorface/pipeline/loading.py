@@ -28,6 +28,8 @@ from transformers.utils import logging as transformers_logging
 from ..config import ModelOptions, SamplingOptions
 from ..control.adapter import ControlAdapter, load_adapter
 from ..errors import InputError, ModelError
+from .control_options import parse_controlnets
+from .controlnets import ControlNet, check_controlnets, load_controlnets
 from .folder import NETWORKS, check_folder, load_network, load_plain, load_unet, read_json, weight_files
 from .formats.checkpoint import Checkpoint, plan_checkpoint, plan_vae
 from .formats.expect import CHECKPOINT, LORA, MOTION, VAE, expect
@@ -76,6 +78,8 @@ class Models:
     """The text encoder's layer that is used, counted from the last = 1."""
     place: torch.device | None = None
     """Where networks work when they wait elsewhere (``memory.offload``)."""
+    controlnets: tuple[ControlNet, ...] = ()
+    """Stock ControlNets beside the U-Net."""
 
     @property
     def unet(self) -> UNetMotionModel:
@@ -124,6 +128,7 @@ def load_models(options: ModelOptions) -> Models:
         ModelError: something is missing, corrupt or does not fit; everything cheap is checked before loading.
         InputError: an option that cannot be used as given.
     """
+    controls = parse_controlnets(options.controlnet)
     source, plan = _open_source(options)
     loras = [parse_lora(text, allow_pickle=options.allow_pickle) for text in options.lora]
     memory, device = choose_memory(options.vram), choose_device(options.device)
@@ -132,6 +137,7 @@ def load_models(options: ModelOptions) -> Models:
         _check_clip_skip(options.clip_skip, plan.text_encoder.empty.config.num_hidden_layers)
     info = read_info(source)
     files = _check_files(source, options, is_folder=plan is None)
+    files += check_controlnets(controls, allow_pickle=options.allow_pickle)
     for path, _ in loras:
         expect(LORA, "LoRA", path, allow_pickle=options.allow_pickle)
 
@@ -159,11 +165,14 @@ def load_models(options: ModelOptions) -> Models:
         if (source / "control_adapter").is_dir():
             control = load_adapter(source / "control_adapter", info.control_maps)
             control.network.to(device, dtype)
+        waiting = torch.device("cpu") if memory.offload else device
+        nets = load_controlnets(controls, pipe.unet, dtype, waiting, allow_pickle=options.allow_pickle)
     for network in (pipe.unet, pipe.vae, pipe.text_encoder, *([control.network] if control else ())):
         network.requires_grad_(False).eval()
     hashes = {_relative(path, source): sha256(path) for path in files}
     place = device if memory.offload else None
-    return Models(pipe, control, info, scheduler_config, source, applied, hashes, memory, options.clip_skip, place)
+    skip = options.clip_skip
+    return Models(pipe, control, info, scheduler_config, source, applied, hashes, memory, skip, place, nets)
 
 
 def _check_clip_skip(skip: int, layers: int) -> None:

@@ -24,6 +24,7 @@ from ..anchor.windows import Window, fuse, windows
 from ..config import AnchorOptions, SamplingOptions
 from ..control.adapter import inject
 from ..errors import ModelError
+from .controlnets import Steering, resident_controlnets, residuals
 from .denoise import AnchorPath, Progress, _start, _step, latent_shape, make_scheduler
 from .loading import Models
 from .memory import Frugal, resident
@@ -107,6 +108,7 @@ def denoise_long(
     remedy: AnchorOptions | None = None,
     features_of: FeaturesOf = lambda frames: None,
     weight: float = 1.0,
+    steering: Sequence[Steering] = (),
     resume: Resume | None = None,
     progress: Progress | None = None,
 ) -> torch.Tensor:
@@ -126,6 +128,7 @@ def denoise_long(
         remedy: remedies of :mod:`~anchorface.anchor.variants`.
         features_of: adapter features of given frames, made when a window needs them.
         weight: of the features.
+        steering: what stock ControlNets see of all F frames.
         resume: where to keep state after every step.
         progress: called after every window.
     """
@@ -143,14 +146,26 @@ def denoise_long(
         first, x = resume.load(x, generators, scheduler)
     parts = windows(frames, size, overlap, anchor.index, beside=beside)
     done, total = first * len(parts), len(scheduler.timesteps) * len(parts)
-    with resident(models, "unet"):
+    with resident(models, "unet"), resident_controlnets(models, steering):
         for i, t in list(enumerate(scheduler.timesteps))[first:]:
             x = x if beside else _with_anchor(x, anchor, i)
 
             def predict(window: Window, i: int = i, t: torch.Tensor = t, x: torch.Tensor = x) -> torch.Tensor:
                 nonlocal done
                 eps = _predict(
-                    models, scheduler, text, window, x, anchor, i, t, sampling.cfg, remedy, features_of, weight
+                    models,
+                    scheduler,
+                    text,
+                    window,
+                    x,
+                    anchor,
+                    i,
+                    t,
+                    sampling.cfg,
+                    remedy,
+                    features_of,
+                    weight,
+                    steering,
                 )
                 done += 1
                 if progress is not None:
@@ -182,6 +197,7 @@ def _predict(
     remedy: AnchorOptions | None,
     features_of: FeaturesOf,
     weight: float,
+    steering: Sequence[Steering],
 ) -> torch.Tensor:
     """Guided noise of one window's ordinary frames, [1, C, N, h, w]."""
     shown = list(range(window.start, window.stop))
@@ -204,8 +220,14 @@ def _predict(
     )  # fmt: skip
     frugal = Frugal(models.unet, len(words), models.memory.frames)
     controlled = inject(models.unet, features_of(shown), weight)
+    steered, steps = [one.take(shown) for one in steering], len(scheduler.timesteps)
+
+    def work() -> torch.Tensor:
+        added = residuals(steered, both, t, words, step, steps, frugal.pieces)
+        return models.unet(both, t, encoder_hidden_states=words, **added).sample
+
     with remedied, ghost(models.unet, window.row), controlled, frugal:
-        eps = frugal.run(lambda: models.unet(both, t, encoder_hidden_states=words).sample)
+        eps = frugal.run(work)
     if guided:
         unguided, wanted = eps.chunk(2)
         eps = unguided + cfg * (wanted - unguided)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config import AnchorOptions, SamplingOptions, to_mapping
+from .controlnets import control_record
 from .denoise import make_scheduler
 from .drive import Driver, Request
 from .hashing import sha256
@@ -49,6 +50,7 @@ def make_record(
         "beta_schedule": make_scheduler(models.scheduler_config, sampling.sampler).config["beta_schedule"],
         "fps": driver.fps,
         "control_weight": request.control_weight,
+        "controlnets": control_record(models.controlnets),
         "model": {"folder": str(models.folder), "sha256": dict(models.hashes), "clip_skip": models.clip_skip},
         "loras": loras,
         "driver": _driver_record(request, driver),

@@ -12,12 +12,14 @@ CHECKPOINT = ("checkpoint",)
 VAE = ("vae", "checkpoint")
 LORA = ("lora", "motion_lora")
 MOTION = ("motion_module",)
+CONTROLNET = ("controlnet",)
 
 _CALLED = {
     CHECKPOINT: "a Stable Diffusion 1.x checkpoint",
     VAE: "a VAE",
     LORA: "a LoRA",
     MOTION: "an AnimateDiff motion module for Stable Diffusion 1.x",
+    CONTROLNET: "a ControlNet for Stable Diffusion 1.x",
 }
 
 
@@ -25,7 +27,7 @@ def expect(kinds: Sequence[str], what: str, path: Path, *, allow_pickle: bool = 
     """What the file is, if it is of one of these kinds and can be used.
 
     Args:
-        kinds: ``CHECKPOINT``, ``VAE``, ``LORA`` or ``MOTION``.
+        kinds: ``CHECKPOINT``, ``VAE``, ``LORA``, ``MOTION`` or ``CONTROLNET``.
         what: how the message begins, before the path: ``LoRA``, ``Motion module``.
         path: a file.
         allow_pickle: whether a pickle may be named here; its names are read, nothing is run.

@@ -119,8 +119,8 @@ def _control(names: Entries, _: Mapping[str, str]) -> Identity | None:
         base = "a transformer model such as Flux or SD3"
     if base != "SD 1.x":
         return refused("controlnet", f"a ControlNet for {base}", base, _foreign_base(base))
-    why = "It goes with Stable Diffusion 1.x; `animate` has no option for ControlNets yet."
-    return refused("controlnet", "a ControlNet for SD 1.x", base, why)
+    use = "Give it with --controlnet FILE:KIND, where KIND is the picture it was trained on (docs/controlnets.md)."
+    return Identity("controlnet", "a ControlNet for SD 1.x", base, use, True)
 
 
 def _t2i_adapter(names: Entries, _: Mapping[str, str]) -> Identity | None:
