@@ -98,8 +98,8 @@ class TestOptions:
     @pytest.mark.parametrize(
         "text",
         ["x", ":lineart", "x:", "x:lineart:much", "x:lineart:nan", "x:lineart:1:0.6-0.2", "x:lineart:1:0-2",
-         "x:lineart:1:0-1:0.5", "x:lineart:region=nose", "x:lineart:frames=9-2", "x:lineart:1@5,1@2", "x:lineart:fast=1",
-         "x:lineart:0.5,0.6", "x:lineart:region=face:0.5"],
+         "x:lineart:1:0-1:0.5", "x:lineart:region=nose", "x:lineart:frames=9-2", "x:lineart:1@5,1@2",
+         "x:lineart:fast=1", "x:lineart:0.5,0.6", "x:lineart:region=face:0.5"],
     )  # fmt: skip
     def test_other_forms_are_refused(self, text):
         with pytest.raises(InputError, match="^controlnet: expected"):
@@ -283,7 +283,7 @@ def track_file(tmp_path):
 
 
 def test_command_line(model_folder, folders, track_file, tmp_path, capsys):
-    """Two ControlNets on pictures drawn from a track: the kept anchor is what `imagine` writes with the same options."""
+    """Two ControlNets on pictures drawn from a track: the kept anchor is what `imagine` writes."""
     common = ["a man", "--model", str(model_folder), "--drive", str(track_file)]
     common += ["--controlnet", f"{folders}/a:depth_midas:0.8:0-0.8"]
     common += ["--controlnet", f"{folders}/b:mediapipe_face:0.5:region=face"]

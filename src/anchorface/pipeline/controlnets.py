@@ -237,11 +237,12 @@ def _check_fit(path: Path, network: ControlNetModel, unet: nn.Module) -> None:
         raise ModelError(f"ControlNet {path}: reads {config['conditioning_channels']} channels, our maps have 3.")
     if config["global_pool_conditions"]:
         raise ModelError(f"ControlNet {path}: is of the kind that pools its picture (shuffle), which is not supported.")
+    blocks = len(unet.config["down_block_types"])
     for name in ("block_out_channels", "layers_per_block", "cross_attention_dim", "in_channels"):
-        ours, theirs = _plain(unet.config[name]), _plain(config[name])
-        if ours != theirs and not (isinstance(ours, list) and set(ours) == {theirs}):
+        ours, theirs = _per_block(unet.config[name], blocks), _per_block(config[name], blocks)
+        if ours != theirs:
             raise ModelError(f"ControlNet {path} does not fit the model: its {name} is {theirs}, the U-Net's {ours}.")
 
 
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, list | tuple) else value
+def _per_block(value: Any, blocks: int) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else [value] * blocks
