@@ -1,6 +1,12 @@
-"""FaceTrack -> FaceTrack: pure functions, and the file a track lives in."""
+"""FaceTrack -> FaceTrack, words and recordings -> FaceTrack, and the files tracks live in."""
 
 from .edit import frame, resample, trim
 from .files import is_track_file, load_track, save_track
+from .perform import perform
+from .timeline import Event, Timeline, load_timeline, timeline_from_yaml, timeline_to_yaml
+from .words import read_words, timeline_from_words
 
-__all__ = ["frame", "is_track_file", "load_track", "resample", "save_track", "trim"]
+__all__ = [
+    "Event", "Timeline", "frame", "is_track_file", "load_timeline", "load_track", "perform", "read_words", "resample",
+    "save_track", "timeline_from_words", "timeline_from_yaml", "timeline_to_yaml", "trim",
+]  # fmt: skip

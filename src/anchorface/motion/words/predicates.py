@@ -1,0 +1,328 @@
+"""One clause -> its predicates (verb or action word, with objects, directions and adverbs) -> intents."""
+
+import math
+from dataclasses import dataclass, field, replace
+
+from ..actions import ACTIONS, targets
+from .frames import Deed, Frame, direction, resolve, side
+from .intents import Intent, Script
+from .reading import Clause, Item
+
+_LIGHT = frozenset({"look", "move", "return", "turn", "relax", "face", "roll", "lower", "widen", "shake", "glance", "raise", "stick", "lean"})
+"""Verbs that add nothing to an action word right after them (looks happy, shows a smile)."""
+
+_MODIFIERS = frozenset({"speed", "strength", "very", "brief", "count", "dur", "angle", "factor", "both", "one", "place", "aspect"})
+
+
+@dataclass
+class Predicate:
+    """A verb or action word and what goes with it."""
+
+    head: Item | None
+    nouns: list[Item] = field(default_factory=list)
+    directions: list[Item] = field(default_factory=list)
+    modifiers: list[Item] = field(default_factory=list)
+    front: bool = False
+    pronoun: bool = False
+
+    @property
+    def ing(self) -> bool:
+        """A participle."""
+        return self.head is not None and self.head.ing
+
+    def frame(self) -> Frame:
+        """The facts for :func:`anchorface.motion.words.frames.resolve`."""
+        verb = self.head if self.head is not None and self.head.kind == "verb" else None
+        noun = self.nouns[0] if self.nouns else None
+        return Frame(
+            str(verb.value) if verb else "", str(noun.value) if noun else "", noun.text if noun else "",
+            verb.text if verb else "", [str(item.value) for item in self.directions], self.front,
+            any(item.text.startswith(("wide", "as wide")) for item in self.modifiers),
+        )  # fmt: skip
+
+
+def predicates_of(clause: Clause, following: Clause | None, last: Predicate | None) -> list[Predicate]:
+    """The predicates of ``clause``; objects it leaves out come from ``following`` or from the predicate before."""
+    items = _without_light_verbs(clause.items)
+    heads = [i for i, item in enumerate(items) if item.kind in ("verb", "act")]
+    if not heads:
+        return _headless(items, clause, last)
+    predicates = {i: Predicate(items[i]) for i in heads}
+    for i, item in enumerate(items):
+        if item.kind in ("verb", "act", "subj", "neg", "time"):
+            continue
+        owner = predicates[_owner(items, i, heads, predicates)]
+        if item.kind == "noun":
+            owner.nouns.append(item)
+        elif item.kind == "dir":
+            owner.directions.append(item)
+        elif item.kind == "target":
+            owner.front = True
+        elif item.kind == "pron":
+            owner.pronoun = True
+        else:
+            owner.modifiers.append(item)
+    out = list(predicates.values())
+    _borrow(out[-1], following, last)
+    return out
+
+
+def _without_light_verbs(items: list[Item]) -> list[Item]:
+    out: list[Item] = []
+    for i, item in enumerate(items):
+        rest = [other for other in items[i + 1 :] if other.kind not in ("speed", "strength", "very", "subj", "brief", "aspect")]
+        if item.kind == "verb" and item.value in _LIGHT and rest and rest[0].kind == "act":
+            if item.value == "lower" and rest[0].value in ("smile", "grin", "smirk", "frown"):
+                out.append(Item("aspect", "stop", item.text))
+            continue
+        if item.kind == "verb" and item.value in ("widen", "raise") and out and out[-1].value in ("smile", "grin"):
+            out.append(Item("strength", 1.3, item.text))
+            continue
+        if item.kind == "verb" and item.value in ("lower", "relax") and out and out[-1].value in ("smile", "grin", "frown"):
+            out.append(Item("aspect", "stop", item.text))
+            continue
+        if item.kind == "noun" and item.value == "face" and (
+            (out and out[-1].kind == "act") or (i + 1 < len(items) and items[i + 1].kind == "act")
+        ):
+            continue
+        out.append(item)
+    return out
+
+
+def _owner(items: list[Item], i: int, heads: list[int], predicates: dict[int, Predicate]) -> int:
+    before = max((h for h in heads if h < i), default=None)
+    after = min((h for h in heads if h > i), default=None)
+    if before is None or after is None:
+        return after if before is None else before  # type: ignore[return-value]
+    kind = items[i].kind
+    if kind == "noun":
+        taken = bool(predicates[before].nouns) or items[before].kind == "act"
+        return after if taken and items[after].kind == "verb" else before
+    if kind == "dir" and i + 1 < len(items) and items[i + 1].kind == "noun":
+        return _owner(items, i + 1, heads, predicates)
+    if kind in ("speed", "strength", "very", "brief", "count", "one"):
+        nearest = next((j for j in range(i + 1, len(items)) if items[j].kind not in ("speed", "strength", "very")), after)
+        return after if nearest == after else before
+    return before
+
+
+_NEEDS_NOUN = frozenset({"open", "close", "raise", "lower", "relax", "press", "widen", "narrow", "puff", "move"})
+
+
+def _borrow(predicate: Predicate, following: Clause | None, last: Predicate | None) -> None:
+    """Objects and directions that are said once for two verbs: "opens and closes her mouth", "opens them"."""
+    verb = predicate.head.value if predicate.head is not None and predicate.head.kind == "verb" else ""
+    if predicate.pronoun and not predicate.nouns and last is not None:
+        predicate.nouns = list(last.nouns)
+    near = following if following is not None and following.joint in ("and", "then", "comma") else None
+    if verb in _NEEDS_NOUN and not predicate.nouns and not predicate.directions:
+        if near is not None and near.has("noun") and near.has("verb"):
+            predicate.nouns = [item for item in near.items if item.kind == "noun"][:1]
+        elif last is not None and not predicate.front:
+            predicate.nouns = list(last.nouns)
+    elif verb in _NEEDS_NOUN and not predicate.nouns and near is not None and near.has("noun") and not near.has("verb", "act"):
+        predicate.nouns = [item for item in near.items if item.kind == "noun"][:1]
+    moving = ("turn", "tilt", "look", "glance")
+    if verb in moving and not predicate.directions and not predicate.front and near is not None and near.joint == "and":
+        verbs = [item for item in near.items if item.kind == "verb"]
+        if verbs and verbs[0].value in moving:
+            predicate.directions = [item for item in near.items if item.kind == "dir"]
+
+
+def _headless(items: list[Item], clause: Clause, last: Predicate | None) -> list[Predicate]:
+    """No verb: "head down", "then right", "and mouth", "with her left eye"."""
+    nouns = [item for item in items if item.kind == "noun"]
+    directions = [item for item in items if item.kind == "dir"]
+    modifiers = [item for item in items if item.kind in _MODIFIERS]
+    front = any(item.kind == "target" for item in items)
+    own = Predicate(None, nouns, directions, modifiers, front)
+    sided = last is not None and _is_sided(last)
+    sides_only = bool(directions) and all(str(item.value) in ("left", "right", "other") for item in directions)
+    one = any(item.kind in ("one", "both") for item in items)
+    if nouns and not (sided and (sides_only or one)):
+        if resolve(own.frame()) is not None:
+            return [own]
+        if last is not None and last.head is not None and last.head.kind == "verb" and clause.joint in ("and", "then", "comma"):
+            again = replace(last, nouns=nouns, directions=directions, modifiers=modifiers, front=front)
+            return [again] if resolve(again.frame()) is not None else []
+    if clause.joint in ("with", "while") and (sides_only or one or nouns) and last is not None:
+        return []
+    if directions or front:
+        if last is not None and last.head is not None and clause.joint in ("then", "and", "comma", "stop"):
+            return [replace(last, nouns=nouns or last.nouns, directions=directions, modifiers=modifiers, front=front)]
+        if front and last is None:
+            return [own]
+    return []
+
+
+def _is_sided(predicate: Predicate) -> bool:
+    deed = _deed(predicate)
+    return deed is not None and deed.action in ACTIONS and ACTIONS[deed.action].sided in ("both", "left", "right")
+
+
+def _deed(predicate: Predicate) -> Deed | None:
+    head = predicate.head
+    if head is None or head.kind == "verb":
+        return resolve(predicate.frame())
+    name, words = str(head.value), [str(item.value) for item in predicate.directions]
+    if name == "neutral":
+        return Deed(ends=frozenset({"all"}))
+    if name == "wake":
+        return Deed(ends=frozenset({"lids"}))
+    if name == "roundlook":
+        return Deed("look_around")
+    if name == "flirt":
+        return Deed("smirk", side(words))
+    if name == "shake" and "sides" in words or name == "nod" and "updown" in words:
+        return Deed(name)
+    return Deed(name, side(words))
+
+
+# ------------------------------------------------------------ predicates -> intents
+
+
+def intents_of(predicates: list[Predicate], clause: Clause, script: Script) -> list[Intent]:
+    """Intents of the predicates; what makes no sense goes to ``script.unknown``."""
+    out: list[Intent] = []
+    for predicate in predicates:
+        for part in _one_direction_each(predicate):
+            deed = _deed(part)
+            if deed is None:
+                words = [item.text for item in (part.head, *part.nouns, *part.directions) if item is not None]
+                script.unknown.append(" ".join(words))
+                continue
+            intent = _intent(deed, part)
+            modify([intent], part.modifiers, script)
+            _half(intent)
+            out.append(intent)
+            if any(item.value == "sides" for item in part.directions) and deed.action == "tilt":
+                intent.action = "sway"
+    if clause.joint in ("with", "while", "without") or clause.has("neg"):
+        for intent in out:
+            intent.before = False
+    return out
+
+
+def _one_direction_each(predicate: Predicate) -> list[Predicate]:
+    """ "left right left" is three movements, "up left" one."""
+    groups: list[list[Item]] = []
+    for item in predicate.directions:
+        opposite = {"left": "right", "right": "left", "up": "down", "down": "up"}.get(str(item.value), "")
+        if not groups or any(other.value in (opposite, item.value) for other in groups[-1]):
+            groups.append([])
+        groups[-1].append(item)
+    if len(groups) < 2:
+        return [predicate]
+    return [replace(predicate, directions=group) for group in groups]
+
+
+def _intent(deed: Deed, predicate: Predicate) -> Intent:
+    words = predicate.head.text if predicate.head is not None else " ".join(item.text for item in predicate.nouns)
+    intent = Intent(deed.action, deed.ends, deed.side, words, deed.count, strength=deed.strength)
+    action = ACTIONS.get(deed.action)
+    if action is not None and action.sided in ("left", "right", "both"):
+        if any(item.kind == "both" for item in predicate.modifiers):
+            intent.side = "both"
+        elif any(item.value == "other" for item in predicate.directions):
+            intent.side = "other"
+        elif not intent.side and any(item.kind == "one" for item in predicate.modifiers):
+            intent.side = "left"
+        if deed.action == "wink" and intent.side == "both":
+            intent.action = "blink"
+        if deed.action == "blink" and intent.side in ("left", "right"):
+            intent.action = "wink"
+    elif action is not None and action.sided == "direction" and "other" in [item.value for item in predicate.directions]:
+        intent.side = "other"
+    ends_lids = "lids" in intent.ends and predicate.head is not None
+    intent.before = ends_lids or "jaw" in intent.ends
+    return intent
+
+
+def _half(intent: Intent) -> None:
+    """Half closed eyes are not a weak blink."""
+    if intent.action == "close_eyes" and intent.strength < 0.8:
+        intent.action, intent.strength = "half_close_eyes", max(0.6, min(1.0, intent.strength / 0.5))
+    elif intent.action == "half_close_eyes":
+        intent.strength = max(intent.strength, 0.8)
+
+
+def modify(intents: list[Intent], items: list[Item], script: Script) -> None:
+    """Apply adverbs, counts, durations and sides to ``intents``."""
+    very = 1.0
+    for item in items:
+        for intent in intents:
+            _apply(intent, item, very)
+        if item.kind == "very":
+            very = float(item.value)
+            for intent in intents:
+                intent.strength *= 1.25 if not _adverb_follows(items, item) else 1.0
+        elif item.kind in ("speed", "strength"):
+            very = 1.0
+    words = [str(item.value) for item in items if item.kind == "dir"]
+    for intent in intents if words else []:
+        _redirect(intent, words)
+
+
+def _adverb_follows(items: list[Item], item: Item) -> bool:
+    rest = items[items.index(item) + 1 :]
+    return bool(rest) and rest[0].kind in ("speed", "strength", "brief")
+
+
+def _apply(intent: Intent, item: Item, very: float) -> None:
+    value = item.value
+    if item.kind == "speed":
+        factor = float(value)
+        intent.speed *= factor * very if factor > 1 else factor / very
+    elif item.kind == "strength":
+        factor = float(value)
+        intent.strength *= factor * very if factor > 1 else factor / very
+    elif item.kind == "brief":
+        intent.brief = True
+    elif item.kind == "count":
+        intent.count = int(value)
+    elif item.kind == "factor":
+        intent.strength *= float(value)
+    elif item.kind == "angle":
+        _set_angle(intent, math.radians(float(value)))
+    elif item.kind == "both":
+        intent.side = "both" if intent.action in ACTIONS and ACTIONS[intent.action].sided in ("both", "left") else intent.side
+    elif item.kind == "dur":
+        if item.prep == "every":
+            intent.every = float(value)
+        elif item.prep in ("over", "in"):
+            intent.onset = float(value)
+        elif not item.prep.startswith("after") and item.prep not in ("at", "from"):
+            intent.hold = float(value)
+    elif item.kind == "place" and value == "always":
+        lasting = any(word in item.text for word in ("until", "till", "rest", "to very end"))
+        intent.keep = True
+        intent.always = intent.always or not lasting
+    elif item.kind == "aspect" and value == "again":
+        intent.again = True
+    intent.strength = min(max(intent.strength, 0.15), 2.0)
+
+
+def _set_angle(intent: Intent, radians: float) -> None:
+    """ "20 degrees to the left": the strength that makes the head go so far."""
+    action = ACTIONS.get(intent.action)
+    if action is None:
+        return
+    wanted = targets(action, intent.side or "left")
+    largest = max((abs(value) for name, value in wanted.items() if name in ("yaw", "pitch", "roll")), default=0.0)
+    if largest:
+        intent.strength = radians / largest
+
+
+def _redirect(intent: Intent, words: list[str]) -> None:
+    """Directions said after the fact: "looks up, and to the left", "winks, with the right eye"."""
+    action = ACTIONS.get(intent.action)
+    if action is None:
+        return
+    if action.sided == "direction":
+        extra = direction(words)
+        if extra and not intent.side:
+            intent.side = extra
+    elif action.sided and side(words):
+        intent.side = side(words)
+        if intent.action == "blink":
+            intent.action = "wink"
