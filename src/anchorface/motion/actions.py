@@ -77,7 +77,7 @@ _ALL = (
           hold=0.45, release=0.10, sided="direction"),
     _make("eyes", "eyes only, and they stay", "state", "gaze", {"gazeYaw": 0.32, "gazePitch": 0.20}, onset=0.10,
           hold=0.5, release=0.10, sided="direction"),
-    _make("watch_camera", "eyes stay on the camera whatever the head does", "state", "fixation", {}, onset=0.15,
+    _make("watch_camera", "eyes stay on the camera whatever the head does", "state", "fixation gaze", {}, onset=0.15,
           hold=0.4, release=0.15),
     _make("roll_eyes", "eyes up, across and down", "pulse", "gaze", {"gazeYaw": 0.30, "gazePitch": 0.20}, onset=0.3,
           hold=0.5, release=0.3, sided="left"),

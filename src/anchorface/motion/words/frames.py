@@ -170,8 +170,6 @@ def _tilt(f: Frame) -> Deed | None:
 def _gaze(action: str, words: list[str], f: Frame) -> Deed | None:
     if "sides" in words:
         return Deed("look_around")
-    if "updown" in words:
-        return Deed(action, "up")
     if "around" in words and not direction(words):
         return Deed("look_around")
     if "shoulder" in words:
@@ -183,7 +181,8 @@ def _gaze(action: str, words: list[str], f: Frame) -> Deed | None:
         back = "back" in words
         if f.front or back or "forward" in words:
             return Deed("camera", "back" if back else "")
-        return Deed(action, "")
+        # Looking, and no word of where: that is looking as before.
+        return Deed("camera") if action == "look" else Deed(action, "")
     if "away" in words and "down" not in where and side(words) == "":
         return Deed(action, where, strength=1.1)
     return Deed(action, where)
@@ -221,7 +220,7 @@ def _move(f: Frame) -> Deed | None:
         return Deed("nod")
     if f.front or where or f.noun == "body":
         return _lean(f)
-    return None
+    return Deed("turn") if f.noun in ("head", "face") else None
 
 
 def _lean(f: Frame) -> Deed | None:

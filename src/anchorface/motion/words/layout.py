@@ -79,6 +79,7 @@ class _Stage:
             wait = intent.hold if intent.hold is not None else action.hold * self.pace.pause
             if intent.action == "idle":
                 self.idle.append((start, math.inf if intent.hold is None else start + wait * self.pace.all))
+            self._hold_on(intent, start, start + wait * self.pace.all)
             return start + wait * self.pace.all
         if self._goes_on(intent):
             self._take_over(intent, action, start, keep_same=True)
@@ -93,8 +94,19 @@ class _Stage:
             return self._strokes(intent, action, start, count)
         at = start
         for n in range(count):
+            if intent.every is not None:
+                at = start + n * max(intent.every, 0.3) * self.pace.all
             at = self._once(intent, action, at, until if count == 1 else None, last=n == count - 1, many=count > 1)
         return at
+
+    def _hold_on(self, intent: Intent, start: float, until: float) -> None:
+        """ "raises her brows, holds it for a second": gestures that are ending wait."""
+        if intent.words.split(" ")[0] not in ("hold", "keep", "stay", "remain", "maintain", "pause"):
+            return
+        for plan in self.plans:
+            event = plan.event
+            if plan.action.kind == "gesture" and start - 0.6 < event.fall < until:
+                plan.event = replace(event, hold=until - event.peak)
 
     def _camera(self, intent: Intent, step: Step) -> Intent:
         """Looking at the camera: with a turn, the eyes stay there; after one, the head comes back."""
@@ -132,6 +144,8 @@ class _Stage:
                 action, False,
             ))  # fmt: skip
             longest = max(longest, release)
+        if intent.hold is not None:
+            longest = max(longest, intent.hold * pace)
         return start + longest + (0.15 if found or implied else 0.0) * self.pace.pause * pace
 
     def _implied(self, intent: Intent) -> str | None:
@@ -147,7 +161,7 @@ class _Stage:
 
     def _goes_on(self, intent: Intent) -> bool:
         """ "keeps smiling" when the smile is there already."""
-        return intent.keep and not intent.again and any(
+        return (intent.keep or intent.accompanies) and not intent.again and any(
             plan.open_ended and plan.event.action == intent.action and intent.side in ("", plan.event.side)
             for plan in self.plans
         )  # fmt: skip
@@ -224,7 +238,7 @@ class _Stage:
         return start + onset + (hold if math.isfinite(hold) else natural) + release
 
     def _strokes(self, intent: Intent, action: Action, start: float, count: int) -> float:
-        cycle = (action.onset + action.hold + action.release) * intent.speed * self.pace.all
+        cycle = self._period(intent, action)
         length = cycle * count
         onset = cycle * action.wave[1][0]
         release = cycle * (1 - action.wave[-2][0])
@@ -253,7 +267,9 @@ class _Stage:
         self.plans.append(_Plan(event, action, math.isinf(hold), always))
 
     def _period(self, intent: Intent, action: Action) -> float:
-        whole = (action.onset + action.hold + action.release) * intent.speed
+        # Strokes of the head are slow by themselves: slowly is not twice as slow.
+        speed = intent.speed**0.7 if action.wave and intent.speed > 1 else intent.speed
+        whole = (action.onset + action.hold + action.release) * speed
         return (whole if action.wave else whole + REPEAT_GAP * (0.5 + 0.5 * intent.speed)) * self.pace.all
 
     def _count(self, intent: Intent, action: Action) -> int:
@@ -274,13 +290,15 @@ class _Stage:
 
     def _take_over(self, intent: Intent, action: Action, start: float, *, keep_same: bool = False) -> None:
         """States end where a new state (or gesture) takes their region."""
-        if action.kind not in ("state", "gesture"):
-            return
         onset, _ = self._times(intent, action)
         side = _side(intent, action)
         for plan in self.plans:
             old = plan.action
             shared = old.regions & action.regions
+            if action.name == "widen_eyes":
+                shared |= old.regions & {"lids"}
+            if action.kind not in ("state", "gesture"):
+                shared &= _BORROWED_MOUTH if _ousts(action, old) else frozenset()
             if plan.always or not plan.open_ended and plan.event.fall <= start or not shared or plan.event.start >= start:
                 continue
             if old.kind not in ("state", "gesture") or keep_same and old.name == action.name:
@@ -298,6 +316,13 @@ class _Stage:
             at = event.peak
         plan.event = replace(event, hold=max(at - event.peak, 0.0), release=release)
         plan.open_ended = False
+
+
+def _ousts(action: Action, old: Action) -> bool:
+    """Whether a stroke or a going-on ends a state of the mouth for good (others only borrow it)."""
+    if old.name in ("open_mouth", "part_lips"):
+        return True
+    return bool(action.family) and action.family != old.family
 
 
 def _fills(intent: Intent) -> bool:

@@ -9,6 +9,8 @@ from .predicates import Predicate, intents_of, modify, predicates_of
 from .reading import Clause, Item, clauses_of, items_of
 
 _SAD = frozenset({"frown", "anger", "sadness", "disgust", "worry", "fear", "cry", "corners_down", "wince", "pout", "confusion"})
+_LATER = ("later", "and later", "afterward", "after that", "thereafter")
+_SHUT = frozenset({"close_eyes", "half_close_eyes", "sleepy", "fall_asleep", "squint"})
 _EXCLUSIVE = frozenset({"lids", "yaw", "pitch", "roll", "gaze", "place", "jaw", "mouth"})
 
 
@@ -27,6 +29,7 @@ class _Reader:
     def __init__(self) -> None:
         self.script = Script()
         self.last: Predicate | None = None
+        self.nouns: list[Item] = []
         self.latest: list[Intent] = []
         self.listing = False
         self.join_next = False
@@ -34,6 +37,7 @@ class _Reader:
         self.pending: list[Step] = []
         self.carried: list[Item] = []
         self.delay = 0.0
+        self.repeat_all = 1
 
     @property
     def steps(self) -> list[Step]:
@@ -41,6 +45,8 @@ class _Reader:
 
     def finish(self) -> Script:
         self._flush()
+        if self.repeat_all > 1 and self.steps:
+            self._again(True, self.repeat_all - 1)
         if self.carried:
             modify(self.latest, self.carried, self.script)
         return self.script
@@ -59,9 +65,9 @@ class _Reader:
         clause = Clause(clause.joint, clause.text, clause.comma, clause.fronted, items)
         if self._repeats(clause):
             return
-        predicates = predicates_of(clause, following, self.last)
+        predicates = predicates_of(clause, following, self.last, self.nouns)
         if not predicates:
-            self._loose(clause)
+            self._loose(clause, following)
             return
         if clause.joint == "and" and self._diagonal(predicates[0]):
             return
@@ -70,7 +76,12 @@ class _Reader:
             if intent.side == "other":
                 before = next((other.side for other in reversed(self.latest) if other.side), "left")
                 intent.side = {"left": "right", "right": "left", "up": "down", "down": "up"}.get(before, "right")
-        self.last = predicates[-1]
+        taken = clause.joint == "then" and self.last is not None and predicates[0].head is self.last.head
+        if taken and self.latest and self.latest[-1].side and (self.latest[-1].count or 0) > 1 and intents:
+            self.latest[-1].count -= 1  # "winks twice, first with the left eye, then with the right"
+        if clause.joint not in ("while", "with") or self.last is None:
+            self.last = predicates[-1]
+        self.nouns = next((p.nouns for p in reversed(predicates) if p.nouns), self.nouns)
         negative = clause.joint == "without" or clause.has("neg")
         if negative:
             intents = self._negated(intents, clause)
@@ -78,10 +89,22 @@ class _Reader:
             intents = self._aspect(intents, str(aspect.value))
         if not intents:
             return
+        if "turn" in self.script.forbidden:
+            self._eyes_only([Step(intents)])
         if self.carried:
             modify(intents, self.carried, self.script)
-        self._place(intents, clause, following, predicates[0].ing)
+        self._place(intents, clause, following, clause.participle)
         self.carried = []
+        self._pairs(intents, clause)
+
+    def _pairs(self, intents: list[Intent], clause: Clause) -> None:
+        """ "opens and closes her mouth three times": the count is of both."""
+        times = intents[0].count or 1
+        if not intents[0].ends or times < 2 or clause.joint != "and" or len(self.steps) < 2:
+            return
+        pair = copy.deepcopy(self.steps[-2:])
+        for _ in range(min(times, 20) - 1):
+            self.steps.extend(copy.deepcopy(pair))
 
     def _diagonal(self, predicate: Predicate) -> bool:
         """ "looks up and to the left" is one look; whether it was one, and is now done."""
@@ -98,7 +121,7 @@ class _Reader:
 
     def _place(self, intents: list[Intent], clause: Clause, following: Clause | None, participle: bool) -> None:
         for intent in intents:
-            intent.accompanies = clause.joint in ("while", "with") and not clause.fronted
+            intent.accompanies = clause.joint in ("while", "with")
         marks = [*self.carried, *clause.items]
         place = next((str(item.value) for item in marks if item.kind == "place" and item.value != "always"), "")
         when = next((float(item.value) for item in marks if item.kind == "dur" and item.prep == "at"), None)
@@ -113,6 +136,7 @@ class _Reader:
             self.steps.insert(len(self.steps) - 1, Step(intents))
             self.latest = intents
             return
+        joined = self.join_next
         together = self._together(intents, clause, participle) and not place and when is None and not new.delay
         fresh = clause.joint in ("stop", "then", "comma") or (clause.joint == "and" and self.listing)
         if fresh and not together and not (self.after_next and clause.joint == "comma"):
@@ -126,11 +150,19 @@ class _Reader:
         else:
             new.intents = [intents[0]]
             self.steps.append(new)
-            self._add(intents[1:], new, clause)
+            self._add(intents[1:], new, clause, one_clause=True)
         self.latest = intents
-        lonely = clause.joint == "stop" and participle and not clause.has("subj")
-        leads = lonely and following is not None and following.joint == "comma" and following.has("subj")
+        opens = clause.joint == "stop" or self.join_next
+        lonely = opens and not clause.has("subj") and (participle or _absolute(clause))
+        bare = clause.joint == "stop" and clause.has("act") and not clause.has("verb", "subj", "dir", "noun", "count")
+        lonely = lonely or (bare and following is not None and following.has("subj"))
+        leads = lonely and following is not None and following.joint == "comma"
+        leads = leads and (following.has("subj") or _absolute(following))
+        if lonely and participle and following is not None and following.joint == "and" and following.participle:
+            leads = True  # "smiling and nodding, she ..."
         self.join_next = (clause.fronted and clause.joint in ("while", "with")) or leads
+        if joined and clause.joint == "and" and not clause.has("subj"):
+            self.join_next = True  # "with eyes closed and a smile, she ..."
         self.after_next = bool(self.pending)
         if clause.joint in ("stop", "then") or clause.fronted:
             self.listing = False
@@ -153,14 +185,22 @@ class _Reader:
             return participle and not clause.has("subj") and not clash
         return clause.joint == "and" and not clash and not (self.listing and not participle)
 
-    def _add(self, intents: list[Intent], step: Step, clause: Clause) -> None:
+    def _add(self, intents: list[Intent], step: Step, clause: Clause, *, one_clause: bool = False) -> None:
         """To the step, or to one of its own when it cannot be done at the same time."""
         for intent in intents:
+            known = self.steps[-1].intents
+            if any(intent.key() == other.key() for other in known):
+                continue
+            if intent.action == "think" and any(other.action in ("look", "eyes", "glance") for other in known):
+                intent.action, intent.side = "focus", ""  # where the eyes go has been said
             forced = clause.joint in ("while", "with") or self.join_next
-            if not forced and any(conflict(intent, other) for other in self.steps[-1].intents):
+            if one_clause and intent.action != known[-1].action and not intent.ends:
+                forced = forced or (_regions(intent) & _regions(known[-1]) & _EXCLUSIVE) <= {"mouth", "jaw"}
+                _bittersweet([*known, intent])
+            if not forced and any(conflict(intent, other) for other in known):
                 self.steps.append(Step([intent]))
             else:
-                self.steps[-1].intents.append(intent)
+                known.append(intent)
 
     def _flush(self) -> None:
         self.steps.extend(self.pending)
@@ -168,10 +208,10 @@ class _Reader:
 
     # ------------------------------------------------------------ clauses without a predicate of their own
 
-    def _loose(self, clause: Clause) -> None:
+    def _loose(self, clause: Clause, following: Clause | None) -> None:
         """Modifiers alone: "twice", "to the left", "at the end", "for two seconds", "then right"."""
         durations = [item for item in clause.items if item.kind == "dur"]
-        later = clause.joint == "then" and durations and clause.text in ("later", "and later")
+        later = durations and following is not None and following.text in _LATER
         delays = [item for item in durations if item.prep.startswith("after") or "upon" in item.prep]
         if delays or later:
             self.delay += sum(float(item.value) for item in delays or durations)
@@ -214,18 +254,24 @@ class _Reader:
         bare = not clause.has("verb", "act", "noun", "dir")
         if aspect is None and clause.has("aspect") and bare and str(clause.first("aspect").value) == "again":
             aspect = clause.first("aspect")
-        if aspect is None or not self.steps:
+        if aspect is None:
             return False
         times = next((int(item.value) for item in clause.items if item.kind == "count"), 1)
+        if not self.steps:
+            self.repeat_all = times if aspect.value == "repeat" else 1  # "repeat three times: ..."
+            return bare
         self._flush()
-        part = self.steps if aspect.value == "repeat" else self.steps[-1:]
+        self._again(aspect.value == "repeat", times)
+        return True
+
+    def _again(self, everything: bool, times: int) -> None:
+        part = self.steps if everything else self.steps[-1:]
         whole = copy.deepcopy(part)
         for _ in range(min(times, 20)):
             if any(ACTIONS[i.action].kind in ("state", "gesture") for s in whole for i in s.intents if i.action in ACTIONS):
                 self.steps.append(Step([Intent(ends=frozenset({"all"}), words="again")]))
             self.steps.extend(copy.deepcopy(whole))
         self.latest = self.steps[-1].intents
-        return True
 
     # ------------------------------------------------------------ not, stop, keep
 
@@ -238,12 +284,18 @@ class _Reader:
                 kept.append(intent)  # "smiles, not blinking": said before the not
                 continue
             if intent.action in ("look", "glance", "eyes", "camera"):
-                kept.append(Intent("watch_camera", words=intent.words, keep=True, always=True))
+                kept.append(Intent("watch_camera", words=intent.words, keep=True))
             elif intent.action and any(i.action == intent.action for s in self.steps for i in s.intents):
                 kept.append(Intent(ends=frozenset({intent.action}), words=intent.words))
             elif intent.action:
                 self.script.forbidden.append(intent.action)
+                if intent.action == "turn":
+                    self._eyes_only(self.steps)
         return kept
+
+    def _eyes_only(self, steps: list[Step]) -> None:
+        for intent in (intent for step in steps for intent in step.intents):
+            intent.action = "eyes" if intent.action == "look" else intent.action
 
     def _aspect(self, intents: list[Intent], aspect: str) -> list[Intent]:
         if aspect == "stop":
@@ -256,8 +308,26 @@ class _Reader:
                 intent.keep = intent.keep or aspect == "keep"
                 intent.again = intent.again or aspect == "again"
                 if aspect == "keep" and intent.action == "camera":
-                    intent.action, intent.side, intent.always = "watch_camera", "", True
+                    intent.action, intent.side = "watch_camera", ""
         return intents
+
+
+def _bittersweet(intents: list[Intent]) -> None:
+    """A sad smile: the mouth smiles, the brows are sad."""
+    if any(intent.action in ("smile", "grin") for intent in intents):
+        for intent in intents:
+            if intent.action == "sadness":
+                intent.action, intent.strength = "worry", 0.8 * intent.strength
+
+
+def _absolute(clause: Clause) -> bool:
+    """ "eyes closed", "mouth open": a state beside the sentence."""
+    verb = clause.first("verb")
+    words = [item for item in clause.items if item.kind not in ("speed", "strength", "very", "dir")]
+    starts = bool(words) and words[0].kind == "noun" and not clause.has("subj")
+    if verb is None:
+        return starts and not clause.has("act") and len(words) < len(clause.items)
+    return starts and (verb.form.endswith("ed") or verb.form in ("open", "shut", "wide"))
 
 
 def _regions(intent: Intent) -> frozenset[str]:
@@ -272,6 +342,12 @@ def conflict(a: Intent, b: Intent) -> bool:
         return True
     if a.action == "still" or b.action == "still":
         return True
+    if "widen_eyes" in (a.action, b.action) and {a.action, b.action} & _SHUT:
+        return True
+    if {a.action, b.action} in ({"raise_brows", "lower_brows"}, {"raise_brows", "knit_brows"}):
+        return {a.side, b.side} != {"left", "right"}
+    if {a.action, b.action} in ({"think", "look"}, {"think", "eyes"}, {"think", "glance"}):
+        return False
     shared = _regions(a) & _regions(b) & _EXCLUSIVE
     if a.ends or b.ends:
         names = {a.action, b.action} & {*a.ends, *b.ends}

@@ -41,8 +41,11 @@ class Predicate:
         )  # fmt: skip
 
 
-def predicates_of(clause: Clause, following: Clause | None, last: Predicate | None) -> list[Predicate]:
-    """The predicates of ``clause``; objects it leaves out come from ``following`` or from the predicate before."""
+def predicates_of(
+    clause: Clause, following: Clause | None, last: Predicate | None, nouns: list[Item]
+) -> list[Predicate]:
+    """The predicates of ``clause``; objects it leaves out come from ``following``, from the
+    predicate before, or are what was named last (``nouns``)."""
     items = _without_light_verbs(clause.items)
     heads = [i for i, item in enumerate(items) if item.kind in ("verb", "act")]
     if not heads:
@@ -63,7 +66,7 @@ def predicates_of(clause: Clause, following: Clause | None, last: Predicate | No
         else:
             owner.modifiers.append(item)
     out = list(predicates.values())
-    _borrow(out[-1], following, last)
+    _borrow(out[-1], following, last, nouns)
     return out
 
 
@@ -78,6 +81,14 @@ def _without_light_verbs(items: list[Item]) -> list[Item]:
         if item.kind == "verb" and item.value in ("widen", "raise") and out and out[-1].value in ("smile", "grin"):
             out.append(Item("strength", 1.3, item.text))
             continue
+        if item.kind == "verb" and item.value == "look" and out and out[-1].kind == "act" and not any(
+            other.kind in ("dir", "target", "noun") for other in items
+        ):
+            continue  # "a surprised look"
+        if item.kind == "verb" and item.value == "close" and any(
+            other.kind == "verb" and other.value == "close" for other in out
+        ):
+            continue  # "squeezes her eyes shut"
         if item.kind == "verb" and item.value in ("lower", "relax") and out and out[-1].value in ("smile", "grin", "frown"):
             out.append(Item("aspect", "stop", item.text))
             continue
@@ -109,11 +120,11 @@ def _owner(items: list[Item], i: int, heads: list[int], predicates: dict[int, Pr
 _NEEDS_NOUN = frozenset({"open", "close", "raise", "lower", "relax", "press", "widen", "narrow", "puff", "move"})
 
 
-def _borrow(predicate: Predicate, following: Clause | None, last: Predicate | None) -> None:
+def _borrow(predicate: Predicate, following: Clause | None, last: Predicate | None, nouns: list[Item]) -> None:
     """Objects and directions that are said once for two verbs: "opens and closes her mouth", "opens them"."""
     verb = predicate.head.value if predicate.head is not None and predicate.head.kind == "verb" else ""
-    if predicate.pronoun and not predicate.nouns and last is not None:
-        predicate.nouns = list(last.nouns)
+    if predicate.pronoun and not predicate.nouns:
+        predicate.nouns = list(nouns)
     near = following if following is not None and following.joint in ("and", "then", "comma") else None
     if verb in _NEEDS_NOUN and not predicate.nouns and not predicate.directions:
         if near is not None and near.has("noun") and near.has("verb"):
@@ -167,6 +178,8 @@ def _deed(predicate: Predicate) -> Deed | None:
     name, words = str(head.value), [str(item.value) for item in predicate.directions]
     if name == "neutral":
         return Deed(ends=frozenset({"all"}))
+    if name == "watch":
+        return Deed("camera")
     if name == "wake":
         return Deed(ends=frozenset({"lids"}))
     if name == "roundlook":
@@ -185,7 +198,9 @@ def intents_of(predicates: list[Predicate], clause: Clause, script: Script) -> l
     """Intents of the predicates; what makes no sense goes to ``script.unknown``."""
     out: list[Intent] = []
     for predicate in predicates:
-        for part in _one_direction_each(predicate):
+        parts = _one_direction_each(predicate)
+        times = _shared_count(predicate) if len(parts) > 1 else 1
+        for part in parts * times:
             deed = _deed(part)
             if deed is None:
                 words = [item.text for item in (part.head, *part.nouns, *part.directions) if item is not None]
@@ -193,6 +208,10 @@ def intents_of(predicates: list[Predicate], clause: Clause, script: Script) -> l
                 continue
             intent = _intent(deed, part)
             modify([intent], part.modifiers, script)
+            if times > 1:
+                intent.count = None
+            if intent.action == "blink" and intent.count is None and any(i.text == "rapid" for i in part.modifiers):
+                intent.count = 3
             _half(intent)
             out.append(intent)
             if any(item.value == "sides" for item in part.directions) and deed.action == "tilt":
@@ -206,7 +225,11 @@ def intents_of(predicates: list[Predicate], clause: Clause, script: Script) -> l
 def _one_direction_each(predicate: Predicate) -> list[Predicate]:
     """ "left right left" is three movements, "up left" one."""
     groups: list[list[Item]] = []
+    directions: list[Item] = []
     for item in predicate.directions:
+        both = ("up", "down") if item.value == "updown" and predicate.head is not None else None
+        directions += [replace(item, value=value) for value in both] if both else [item]
+    for item in directions:
         opposite = {"left": "right", "right": "left", "up": "down", "down": "up"}.get(str(item.value), "")
         if not groups or any(other.value in (opposite, item.value) for other in groups[-1]):
             groups.append([])
@@ -214,6 +237,11 @@ def _one_direction_each(predicate: Predicate) -> list[Predicate]:
     if len(groups) < 2:
         return [predicate]
     return [replace(predicate, directions=group) for group in groups]
+
+
+def _shared_count(predicate: Predicate) -> int:
+    """ "up and down three times": the pair, three times."""
+    return next((min(int(item.value), 20) for item in predicate.modifiers if item.kind == "count"), 1)
 
 
 def _intent(deed: Deed, predicate: Predicate) -> Intent:
@@ -225,6 +253,8 @@ def _intent(deed: Deed, predicate: Predicate) -> Intent:
             intent.side = "both"
         elif any(item.value == "other" for item in predicate.directions):
             intent.side = "other"
+        elif not intent.side and any(item.kind == "noun" and item.value in ("brow", "eye") and item.article for item in predicate.nouns):
+            intent.side = "left"
         elif not intent.side and any(item.kind == "one" for item in predicate.modifiers):
             intent.side = "left"
         if deed.action == "wink" and intent.side == "both":
@@ -233,9 +263,16 @@ def _intent(deed: Deed, predicate: Predicate) -> Intent:
             intent.action = "wink"
     elif action is not None and action.sided == "direction" and "other" in [item.value for item in predicate.directions]:
         intent.side = "other"
+    if deed.action in ("nod", "shake") and _singular(predicate):
+        intent.count = 1
     ends_lids = "lids" in intent.ends and predicate.head is not None
     intent.before = ends_lids or "jaw" in intent.ends
     return intent
+
+
+def _singular(predicate: Predicate) -> bool:
+    """ "a nod", "a slight nod": one."""
+    return any(item is not None and item.article for item in (predicate.head, *predicate.modifiers))
 
 
 def _half(intent: Intent) -> None:

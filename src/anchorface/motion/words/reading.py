@@ -1,6 +1,6 @@
 """Words -> lexical items -> clauses: the sentence cut where its joining words and commas are."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .lexicon import APPEARANCE, DETERMINERS, IGNORED, LONGEST, PHRASES, SUBJECTS, WORDS
 from .tokens import Token, tokenize
@@ -15,6 +15,9 @@ class Item:
     text: str
     ing: bool = False
     prep: str = ""
+    form: str = ""
+    """The last word as written."""
+    article: bool = False
 
 
 @dataclass
@@ -27,6 +30,12 @@ class Clause:
     fronted: bool = False
     items: list[Item] = field(default_factory=list)
 
+    @property
+    def participle(self) -> bool:
+        """Whether its first verb is an -ing form without a subject."""
+        first = next((item for item in self.items if item.kind in ("verb", "act", "aspect", "subj")), None)
+        return first is not None and first.ing
+
     def has(self, *kinds: str) -> bool:
         """Whether an item of one of ``kinds`` is in it."""
         return any(item.kind in kinds for item in self.items)
@@ -38,7 +47,14 @@ class Clause:
 
 def items_of(sentence: str, fps: float) -> list[Item]:
     """The lexical items of ``sentence``; frames are turned into seconds at ``fps``."""
-    tokens = [token for token in tokenize(sentence, WORDS) if token.base not in DETERMINERS]
+    tokens: list[Token] = []
+    article = False
+    for token in tokenize(sentence, WORDS):
+        if token.base in DETERMINERS:
+            article = token.base in ("a", "an")
+            continue
+        tokens.append(replace(token, article=article))
+        article = False
     out: list[Item] = []
     i = 0
     while i < len(tokens):
@@ -59,7 +75,8 @@ def _next(tokens: list[Token], i: int) -> tuple[Item | None, int]:
             entry = PHRASES.get(tuple(getattr(word, form) for word in part))
             if entry is not None:
                 text = " ".join(word.text if word.is_mark else word.base for word in part)
-                return Item(entry.kind, entry.value, text, any(word.ing for word in part)), size
+                ing, form, article = any(word.ing for word in part), part[-1].text, part[0].article
+                return Item(entry.kind, entry.value, text, ing, form=form, article=article), size
     if token.number is not None:
         return Item("number", token.number, token.text), 1
     if token.base == ",":
@@ -88,7 +105,11 @@ def _measures(items: list[Item], fps: float) -> list[Item]:
         if unit is None and items[i].kind in ("prep",):
             i += 1
             continue
-        if unit is not None:
+        number = items[after + 1] if after + 1 < len(items) and items[after + 1].kind == "number" else None
+        if unit is not None and value is None and number is not None and prep == "at":  # "at second 2"
+            out.append(Item("dur", float(number.value), f"at {number.text} s", prep="at"))
+            i = after + 2
+        elif unit is not None:
             out.append(_measure(value, unit, prep, fps))
             i = after + 1
         elif items[i].kind == "number":

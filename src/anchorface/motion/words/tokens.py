@@ -47,6 +47,8 @@ class Token:
     base: str
     number: float | None = None
     ing: bool = False
+    article: bool = False
+    """A single one: "a nod"."""
 
     @property
     def is_mark(self) -> bool:
@@ -83,7 +85,8 @@ def base_form(word: str, known: frozenset[str]) -> str:
     """The known word that ``word`` is a form of, else ``word`` itself."""
     if word in _IRREGULAR:
         return _IRREGULAR[word]
-    if word in known:
+    # A participle in a phrase ("not moving") must not hide its verb.
+    if word in known and not word.endswith("ing"):
         return word
     for form in _stems(word):
         if form in known:
