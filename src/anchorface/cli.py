@@ -16,7 +16,9 @@ import tyro
 
 from .commands.animate import animate
 from .commands.console import say
+from .commands.convert import convert
 from .commands.imagine import imagine
+from .commands.motion import motion
 from .commands.render import render
 from .commands.track import track
 from .errors import AnchorfaceError
@@ -25,6 +27,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "imagine": imagine,
     "animate": animate,
     "track": track,
+    "motion": motion,
+    "convert": convert,
     "render": render,
 }
 
@@ -120,7 +124,7 @@ def explain(error: BaseException) -> str | None:
 def _with_option_name(message: str) -> str:
     """Options as the command line spells them: ``anchor.index: expected`` -> ``--anchor-index: expected``."""
     names = {"anchor.index": "anchor-index", "anchor.keep": "keep-anchor", "control_weight": "control-weight"}
-    words = "seed|steps|cfg|negative|sampler|width|height|frame|length|fps|drive"
+    words = "seed|steps|cfg|negative|sampler|width|height|frame|length|fps|drive|motion"
     words += "|anchor.index|anchor.keep|control_weight"
     return re.sub(rf"^({words}): ", lambda found: f"--{names.get(found[1], found[1])}: ", message)
 

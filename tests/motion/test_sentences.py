@@ -37,7 +37,17 @@ SINGLE = {
     "jaw": "jawOpen", "pucker": "mouthPucker", "puff": "cheekPuff", "tongue": "tongueOut", "browU": "browInnerUp",
     "pout": "mouthShrugLower", "bite": "mouthRollLower",
 }  # fmt: skip
-THRESHOLD = {"yaw+": 0.12, "yaw-": 0.12, "pitch+": 0.05, "pitch-": 0.08, "roll+": 0.1, "roll-": 0.1, "near": 0.03, "far": 0.03, "jaw": 0.2}
+THRESHOLD = {
+    "yaw+": 0.12,
+    "yaw-": 0.12,
+    "pitch+": 0.05,
+    "pitch-": 0.08,
+    "roll+": 0.1,
+    "roll-": 0.1,
+    "near": 0.03,
+    "far": 0.03,
+    "jaw": 0.2,
+}
 
 
 def signals(track: FaceTrack) -> dict[str, np.ndarray]:

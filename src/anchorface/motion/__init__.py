@@ -2,11 +2,27 @@
 
 from .edit import frame, resample, trim
 from .files import is_track_file, load_track, save_track
+from .formats import is_motion_file, load_motion, save_motion
 from .perform import perform
 from .timeline import Event, Timeline, load_timeline, timeline_from_yaml, timeline_to_yaml
 from .words import read_words, timeline_from_words
 
 __all__ = [
-    "Event", "Timeline", "frame", "is_track_file", "load_timeline", "load_track", "perform", "read_words", "resample",
-    "save_track", "timeline_from_words", "timeline_from_yaml", "timeline_to_yaml", "trim",
-]  # fmt: skip
+    "Event",
+    "Timeline",
+    "frame",
+    "is_motion_file",
+    "is_track_file",
+    "load_motion",
+    "load_timeline",
+    "load_track",
+    "perform",
+    "read_words",
+    "resample",
+    "save_motion",
+    "save_track",
+    "timeline_from_words",
+    "timeline_from_yaml",
+    "timeline_to_yaml",
+    "trim",
+]

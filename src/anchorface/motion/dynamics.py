@@ -12,7 +12,7 @@ Times in seconds, frequencies in hertz. What is not cited was chosen by eye.
     Schmidt, Cohn, Tian 2003, Biol. Psychology 65:49     smile onsets take about half a second
     Ekman, Friesen 1982, J. Nonverbal Behavior 6:238     felt smiles last two thirds of a second to four seconds
     Chandrasekaran et al. 2009, PLoS Comp. Biol. 5:e1000436   the mouth opens and closes at 2 to 7 Hz in speech
-    Provine 1986, Ethology 72:109                        yawns last about six seconds (ours are shorter, for short clips)
+    Provine 1986, Ethology 72:109                        yawns last about six seconds (ours: half, for short clips)
 """
 
 import numpy as np
@@ -41,7 +41,10 @@ def saccade_seconds(angle: float) -> float:
 
 
 def rise_and_fall(t: np.ndarray, start: float, peak: float, fall: float, end: float) -> np.ndarray:
-    """0 until ``start``, 1 from ``peak`` to ``fall``, 0 from ``end`` on; minimum-jerk between. Infinite ends never fall."""
+    """0 until ``start``, 1 from ``peak`` to ``fall``, 0 from ``end`` on, minimum jerk in between.
+
+    An infinite ``fall`` never comes.
+    """
     up = min_jerk((t - start) / max(peak - start, 1e-6))
     if not np.isfinite(fall):
         return up

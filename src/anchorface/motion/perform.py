@@ -1,9 +1,9 @@
 """Timeline -> FaceTrack: envelopes, what yields to what, eyes that lead the head.
 
-    a_e(t)      envelope of event e: minimum jerk up, hold, minimum jerk down (or strokes, or visemes)
-    channel     expression: the strongest event wins; head: events add up
-    gaze        eye in head = G f_e(t) - H a_e(t): the fast eye envelope f_e of the gaze goal G, minus the head's own
-                share H, so that eyes arrive first and recentre as the head comes after (Guitton, Volle 1987)
+a_e(t)      envelope of event e: minimum jerk up, hold, minimum jerk down (or strokes, or visemes)
+channel     expression: the strongest event wins; head: events add up
+gaze        eye in head = G f_e(t) - H a_e(t): the fast eye envelope f_e of the gaze goal G, minus the head's own
+            share H, so that eyes arrive first and recentre as the head comes after (Guitton, Volle 1987)
 """
 
 import dataclasses
@@ -15,8 +15,9 @@ from scipy.spatial.transform import Rotation
 
 from ..conventions import ARKIT_INDEX, ARKIT_NAMES
 from ..errors import InputError
-from ..types import Camera, FaceTrack
+from ..types import FaceTrack
 from .actions import ACTIONS, HEAD_CHANNELS, Action, targets
+from .blendshapes import PLACE, SHAPE_SIZE, default_camera
 from .dynamics import EYE_LEAD, beats, rise_and_fall, saccade_seconds, shown_rate, through
 from .idle import spontaneous_blinks, sway
 from .speech import is_speech, visemes
@@ -24,11 +25,6 @@ from .timeline import Event, Timeline
 
 GAZE_YAW, GAZE_UP, GAZE_DOWN = 0.34, 0.18, 0.26
 """Radians an eyeball of the shipped face turns when eyeLookOut/In, eyeLookUp, eyeLookDown are 1 (measured on it)."""
-
-_SHAPE_SIZE = 8  # coefficients of the mean face: all zero, the face model takes any number of them
-_CAMERA = Camera.from_fov(512, 512, math.radians(28))
-_PLACE = (0.0, -0.045, -0.76)
-"""Of the head joint, metres: the head fills about 60 % of the picture's height."""
 
 OPPOSITES: tuple[tuple[str, str], ...] = (
     ("mouthSmileLeft", "mouthFrownLeft"), ("mouthSmileRight", "mouthFrownRight"),
@@ -89,15 +85,15 @@ def perform(
         head[name] = head[name] + value * np.minimum(alive, 1)
     face = _limited(face, eyes)
     euler = np.stack([head["yaw"], -head["pitch"], head["roll"]], 1)
-    place = np.array(_PLACE if base is None else base.translation[0])
+    place = np.array(PLACE if base is None else base.translation[0])
     return FaceTrack(
-        shape=np.zeros(_SHAPE_SIZE) if base is None else base.shape,
+        shape=np.zeros(SHAPE_SIZE) if base is None else base.shape,
         expression=face,
         rotation=Rotation.from_euler("YXZ", euler).as_rotvec(),
         translation=place + np.stack([head["x"], head["y"], head["z"]], 1),
         confidence=np.ones(frames),
         fps=fps,
-        camera=_CAMERA if base is None else base.camera,
+        camera=default_camera() if base is None else base.camera,
         info={"made_by": "words", "seed": seed, "idle": idle, "events": [_plain(event) for event in timeline.events]},
     )
 
@@ -212,7 +208,9 @@ def _channels(
     return out
 
 
-def _look(event: Event, action: Action, wants: Mapping[str, float], a: np.ndarray, t: np.ndarray, eyes: Channels) -> None:
+def _look(
+    event: Event, action: Action, wants: Mapping[str, float], a: np.ndarray, t: np.ndarray, eyes: Channels
+) -> None:
     """Add the event's eye-in-head movement to ``eyes``."""
     if action.name == "roll_eyes":
         span = (event.start, event.peak, event.fall, event.end)

@@ -28,7 +28,7 @@ def is_speech(action: str) -> bool:
 def visemes(
     action: str, t: np.ndarray, start: float, end: float, rate: float, fps: float, rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
-    """Channels over times ``t`` [F] seconds: a mouth that speaks from ``start`` to ``end`` at ``rate`` syllables a second."""
+    """Channels [F] at times ``t``: a mouth that speaks from ``start`` to ``end``, ``rate`` syllables a second."""
     half = 0.5 / shown_rate(rate, fps)
     count = max(1, round((end - start) / (2 * half)))
     half = (end - start) / (2 * count)

@@ -43,7 +43,8 @@ _SIMPLE: dict[tuple[str, str], str] = {
     ("lower", "face"): "sadness", ("lower", "lip"): "pout", ("lower", "body"): "bow", ("lower", ""): "lower_head",
     ("open", "mouth"): "open_mouth", ("open", "jaw"): "open_mouth", ("open", "lip"): "part_lips",
     ("open", "teeth"): "open_mouth", ("open", ""): "open_mouth",
-    ("close", "eye"): "close_eyes", ("close", "gaze"): "close_eyes", ("close", "face"): "wince", ("close", "nose"): "wrinkle_nose",
+    ("close", "eye"): "close_eyes", ("close", "gaze"): "close_eyes", ("close", "face"): "wince", ("close",
+    "nose"): "wrinkle_nose",
     ("nod", ""): "nod", ("nod", "head"): "nod", ("nod", "chin"): "nod",
     ("shake", ""): "shake", ("shake", "head"): "shake", ("shake", "body"): "shiver", ("shake", "lip"): "shiver",
     ("shake", "brow"): "raise_brows", ("shake", "chin"): "shiver", ("shake", "face"): "shake",
@@ -53,24 +54,29 @@ _SIMPLE: dict[tuple[str, str], str] = {
     ("knit", "face"): "wince", ("knit", "eye"): "squint", ("knit", "lip"): "pucker", ("knit", "mouth"): "pucker",
     ("widen", "eye"): "widen_eyes", ("widen", ""): "widen_eyes", ("widen", "gaze"): "widen_eyes",
     ("widen", "mouth"): "open_mouth", ("widen", "nose"): "wrinkle_nose", ("widen", "lip"): "stretch_mouth",
-    ("narrow", "eye"): "squint", ("narrow", ""): "squint", ("narrow", "gaze"): "squint", ("narrow", "brow"): "knit_brows",
+    ("narrow", "eye"): "squint", ("narrow", ""): "squint", ("narrow", "gaze"): "squint", ("narrow",
+    "brow"): "knit_brows",
     ("narrow", "lip"): "press_lips", ("narrow", "mouth"): "press_lips", ("narrow", "jaw"): "clench_jaw",
     ("narrow", "face"): "wince", ("narrow", "nose"): "wrinkle_nose",
     ("roll", "eye"): "roll_eyes", ("roll", "gaze"): "roll_eyes", ("roll", "head"): "sway", ("roll", ""): "roll_eyes",
     ("purse", "lip"): "pucker", ("purse", ""): "pucker", ("purse", "mouth"): "pucker", ("purse", "jaw"): "jaw_forward",
     ("purse", "chin"): "jaw_forward", ("purse", "cheek"): "puff_cheeks", ("purse", "tongue"): "tongue_out",
     ("press", "lip"): "press_lips", ("press", "mouth"): "press_lips", ("press", ""): "press_lips",
-    ("press", "jaw"): "clench_jaw", ("press", "chin"): "lower_head", ("press", "teeth"): "clench_jaw", ("press", "cheek"): "pucker",
-    ("stick", "tongue"): "tongue_out", ("stick", ""): "tongue_out", ("stick", "lip"): "pout", ("stick", "jaw"): "jaw_forward",
+    ("press", "jaw"): "clench_jaw", ("press", "chin"): "lower_head", ("press", "teeth"): "clench_jaw", ("press",
+    "cheek"): "pucker",
+    ("stick", "tongue"): "tongue_out", ("stick", ""): "tongue_out", ("stick", "lip"): "pout", ("stick",
+    "jaw"): "jaw_forward",
     ("stick", "chin"): "jaw_forward", ("stick", "teeth"): "grin", ("stick", "head"): "lean",
     ("wrinkle", "nose"): "wrinkle_nose", ("wrinkle", ""): "wrinkle_nose", ("wrinkle", "brow"): "knit_brows",
-    ("wrinkle", "eye"): "squint", ("wrinkle", "lip"): "smirk", ("wrinkle", "mouth"): "smirk", ("wrinkle", "corner"): "smirk",
+    ("wrinkle", "eye"): "squint", ("wrinkle", "lip"): "smirk", ("wrinkle", "mouth"): "smirk", ("wrinkle",
+    "corner"): "smirk",
     ("wrinkle", "face"): "wince", ("wrinkle", "cheek"): "wink",
     ("curl", "lip"): "sneer", ("curl", "corner"): "smile", ("curl", "mouth"): "smile", ("curl", ""): "smile",
     ("clench", "jaw"): "clench_jaw", ("clench", "teeth"): "stretch_mouth", ("clench", ""): "clench_jaw",
     ("clench", "mouth"): "clench_jaw", ("clench", "face"): "clench_jaw",
     ("bite", "lip"): "bite_lip", ("bite", ""): "bite_lip", ("bite", "mouth"): "bite_lip", ("bite", "cheek"): "bite_lip",
-    ("lick", "lip"): "lick_lips", ("lick", ""): "lick_lips", ("flare", "nose"): "wrinkle_nose", ("flare", ""): "wrinkle_nose",
+    ("lick", "lip"): "lick_lips", ("lick", ""): "lick_lips", ("flare", "nose"): "wrinkle_nose", ("flare",
+    ""): "wrinkle_nose",
     ("", "tongue"): "tongue_out", ("move", "tongue"): "tongue_out",
 }  # fmt: skip
 
@@ -125,7 +131,11 @@ def _lower(f: Frame) -> Deed | None:
 
 def _open(f: Frame) -> Deed | None:
     if f.noun in ("eye", "gaze"):
-        return Deed("widen_eyes", side(f.directions)) if f.wide else Deed(ends=frozenset({"lids"}), side=side(f.directions))
+        return (
+            Deed("widen_eyes", side(f.directions))
+            if f.wide
+            else Deed(ends=frozenset({"lids"}), side=side(f.directions))
+        )
     return None
 
 

@@ -1,16 +1,15 @@
-"""Script -> timeline: every intent gets its times, and the whole is fitted to the clip.
+"""Steps of intents -> events with times, at a given pace.
 
 Steps follow each other; a state (a smile, a turned head) stays until something ends it, another action takes its
-region, or the clip is over. When the clip is too short, first the pauses shrink, then everything plays faster: nothing
-is left out, and a note says so.
+region, or the clip is over.
 """
 
 import math
 from dataclasses import dataclass, field, replace
 
 from ..actions import ACTIONS, Action
-from ..timeline import Event, Timeline
-from .intents import HEAD_REGIONS, Intent, Script, Step
+from ..timeline import Event
+from .intents import HEAD_REGIONS, Intent, Step
 
 LEAD_IN = 0.25
 """Seconds of rest before the first action."""
@@ -18,17 +17,11 @@ LEAD_IN = 0.25
 REPEAT_GAP = 0.16
 """Seconds between two strokes of the same action."""
 
-_SHORTEST_PAUSE = 0.3
-"""Share of its natural length to which a pause may shrink before movements are sped up."""
-
-_TAIL = 0.25
-"""Seconds that the last state is to be seen in full."""
-
 _BORROWED_MOUTH = frozenset({"mouth", "jaw"})
 
 
 @dataclass
-class _Plan:
+class Plan:
     """An event being laid out; ``end_by`` = when something else takes over, seconds (inf = never)."""
 
     event: Event
@@ -38,7 +31,7 @@ class _Plan:
 
 
 @dataclass
-class _Pace:
+class Pace:
     """Factors on times: ``pause`` on rests and dwells, ``all`` on everything."""
 
     pause: float = 1.0
@@ -46,12 +39,12 @@ class _Pace:
 
 
 @dataclass
-class _Stage:
+class Stage:
     """What has been laid out so far."""
 
-    pace: _Pace
+    pace: Pace
     seconds: float | None
-    plans: list[_Plan] = field(default_factory=list)
+    plans: list[Plan] = field(default_factory=list)
     idle: list[tuple[float, float]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -70,6 +63,7 @@ class _Stage:
     # ------------------------------------------------------------ one intent
 
     def add(self, intent: Intent, step: Step, start: float, until: float | None) -> float:
+        """Lay out one intent from ``start`` on (until ``until``, if it fills time); when it is over."""
         if intent.action == "camera":
             intent = self._camera(intent, step)
         if intent.ends:
@@ -139,8 +133,9 @@ class _Stage:
             release = (intent.onset or max(action.release, 0.4) * intent.speed) * pace
             hold = start + action.onset + 0.05
             side = intent.side or ("both" if action.sided else "")
-            self.plans.insert(0, _Plan(
-                Event(implied, -action.onset - 0.05, -0.05, hold - action.onset, release, min(intent.strength, 1.0), side),
+            self.plans.insert(0, Plan(
+                Event(implied, -action.onset - 0.05, -0.05, hold - action.onset, release, min(intent.strength, 1.0),
+                side),
                 action, False,
             ))  # fmt: skip
             longest = max(longest, release)
@@ -246,7 +241,7 @@ class _Stage:
             action.name, start, start + onset, max(length - onset - release, 0.0), release, intent.strength,
             _side(intent, action), count,
         )  # fmt: skip
-        self.plans.append(_Plan(event, action, False))
+        self.plans.append(Plan(event, action, False))
         return start + length
 
     def _always(self, intent: Intent, action: Action, start: float) -> float:
@@ -264,7 +259,7 @@ class _Stage:
         *, always: bool = False,
     ) -> None:  # fmt: skip
         event = Event(action.name, start, start + onset, hold, release, intent.strength, side)
-        self.plans.append(_Plan(event, action, math.isinf(hold), always))
+        self.plans.append(Plan(event, action, math.isinf(hold), always))
 
     def _period(self, intent: Intent, action: Action) -> float:
         # Strokes of the head are slow by themselves: slowly is not twice as slow.
@@ -299,7 +294,13 @@ class _Stage:
                 shared |= old.regions & {"lids"}
             if action.kind not in ("state", "gesture"):
                 shared &= _BORROWED_MOUTH if _ousts(action, old) else frozenset()
-            if plan.always or not plan.open_ended and plan.event.fall <= start or not shared or plan.event.start >= start:
+            if (
+                plan.always
+                or not plan.open_ended
+                and plan.event.fall <= start
+                or not shared
+                or plan.event.start >= start
+            ):
                 continue
             if old.kind not in ("state", "gesture") or keep_same and old.name == action.name:
                 continue
@@ -310,7 +311,7 @@ class _Stage:
                 continue  # a glance returns to where it came from
             self._close(plan, start, max(onset, 0.1))
 
-    def _close(self, plan: _Plan, at: float, release: float) -> None:
+    def _close(self, plan: Plan, at: float, release: float) -> None:
         event = plan.event
         if event.peak > at:  # not even in full yet
             at = event.peak
@@ -336,105 +337,3 @@ def _side(intent: Intent, action: Action) -> str:
     if action.sided == "direction":
         return intent.side or "left"
     return intent.side or action.sided
-
-
-# ------------------------------------------------------------ the whole
-
-
-def _lay_out(script: Script, pace: _Pace, seconds: float | None) -> tuple[_Stage, float, list[tuple[int, int, float]]]:
-    """Stage, the end of the ordered steps, and (first plan, last plan, end) of the steps that belong at a place."""
-    stage = _Stage(pace, seconds)
-    first = script.steps[0] if script.steps else None
-    at = 0.0 if first is not None and first.place == "start" else LEAD_IN * pace.pause * pace.all
-    placed: list[tuple[int, int, float]] = []
-    for step in script.steps:
-        start = at + step.delay * pace.all
-        if step.at is not None:
-            start = max(step.at, 0.0)
-        elif seconds is not None and step.place == "middle":
-            start = max(start, seconds / 2 - 0.4)
-        elif seconds is not None and step.place == "end":
-            start = max(start, seconds - _length(step, pace, seconds) - _TAIL)
-        at = stage.busy(step, start)
-    return stage, at, placed
-
-
-def _length(step: Step, pace: _Pace, seconds: float | None) -> float:
-    alone = _Stage(_Pace(min(pace.pause, 0.5), pace.all), seconds)
-    return alone.busy(step, 0.0)
-
-
-def _finished(stage: _Stage, at: float) -> float:
-    """When the last thing that must be seen has been seen."""
-    ends = [at]
-    for plan in stage.plans:
-        event = plan.event
-        if plan.action.kind in ("pulse", "fill") and math.isfinite(event.end):
-            ends.append(event.end)
-        else:
-            ends.append(event.peak + (_TAIL * stage.pace.all if plan.action.kind == "state" else 0.0))
-    return max(ends)
-
-
-def make_timeline(script: Script, frames: int | None = None, fps: float = 8.0) -> Timeline:
-    """Times for ``script``, within ``frames`` frames at ``fps`` (None: as long as it takes by nature).
-
-    The notes of the timeline say what was compressed.
-    """
-    seconds = None if frames is None else frames / fps
-    stage, at, _ = _lay_out(script, _Pace(), seconds)
-    notes = list(script.notes)
-    # The last frame is shown at (frames - 1) / fps: what comes later is never seen.
-    limit = None if frames is None else max((frames - 1) / fps, 0.5 / fps)
-    natural = _finished(stage, at)
-    if limit is not None and natural > limit + 1e-6:
-        stage, at, pace = _fitted(script, seconds or limit, limit)
-        needed = math.ceil(natural * fps) + 1
-        how = "pauses shortened" if pace.all > 0.999 else f"everything {1 / pace.all:.2g} times as fast"
-        notes.append(
-            f"compressed: the words take {natural:.1f} s by nature, the clip has {seconds:.1f} s ({how}); "
-            f"-L {needed} shows them at their own speed."
-        )
-        notes += _too_fast(stage, fps)
-    events = sorted((plan.event for plan in stage.plans), key=lambda event: (event.start, event.peak))
-    length = seconds if seconds is not None else math.ceil((natural + 0.4) * fps) / fps
-    idle = [(0.0, math.inf)] if script.idle else stage.idle
-    return Timeline(tuple(events), length, tuple(idle), tuple(dict.fromkeys(notes)))
-
-
-def _fitted(script: Script, seconds: float, limit: float) -> tuple[_Stage, float, _Pace]:
-    """The slowest pace that fits into ``limit`` seconds: shorter pauses first, then faster movements."""
-
-    def fits(pace: _Pace) -> bool:
-        stage, at, _ = _lay_out(script, pace, seconds)
-        return _finished(stage, at) <= limit + 1e-6
-
-    least = _Pace(_SHORTEST_PAUSE)
-    if fits(least):
-        low, high = _SHORTEST_PAUSE, 1.0
-        for _ in range(20):
-            middle = (low + high) / 2
-            low, high = (middle, high) if fits(_Pace(middle)) else (low, middle)
-        pace = _Pace(low)
-    else:
-        low, high = 1e-3, 1.0
-        for _ in range(24):
-            middle = (low + high) / 2
-            low, high = (middle, high) if fits(_Pace(_SHORTEST_PAUSE, middle)) else (low, middle)
-        pace = _Pace(_SHORTEST_PAUSE, low)
-    stage, at, _ = _lay_out(script, pace, seconds)
-    return stage, at, pace
-
-
-def _too_fast(stage: _Stage, fps: float) -> list[str]:
-    """A warning when strokes follow each other faster than frames can show."""
-    peaks: dict[str, list[float]] = {}
-    for plan in stage.plans:
-        if plan.action.kind == "pulse":
-            step = (plan.event.end - plan.event.start) / plan.event.times
-            peaks.setdefault(plan.action.name, []).extend(plan.event.peak + n * step for n in range(plan.event.times))
-    crowded = [
-        name for name, times in peaks.items()
-        if any(b - a < 1.9 / fps for a, b in zip(sorted(times), sorted(times)[1:], strict=False))
-    ]  # fmt: skip
-    return [f"{name}: strokes follow each other faster than {fps:g} frames a second can show." for name in crowded]

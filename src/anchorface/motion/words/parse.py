@@ -3,12 +3,15 @@
 import copy
 
 from ..actions import ACTIONS
+from .adverbs import modify
 from .frames import direction
 from .intents import HEAD_REGIONS, Intent, Script, Step
-from .predicates import Predicate, intents_of, modify, predicates_of
+from .predicates import Predicate, intents_of, predicates_of
 from .reading import Clause, Item, clauses_of, items_of
 
-_SAD = frozenset({"frown", "anger", "sadness", "disgust", "worry", "fear", "cry", "corners_down", "wince", "pout", "confusion"})
+_SAD = frozenset(
+    {"frown", "anger", "sadness", "disgust", "worry", "fear", "cry", "corners_down", "wince", "pout", "confusion"}
+)
 _LATER = ("later", "and later", "afterward", "after that", "thereafter")
 _SHUT = frozenset({"close_eyes", "half_close_eyes", "sleepy", "fall_asleep", "squint"})
 _EXCLUSIVE = frozenset({"lids", "yaw", "pitch", "roll", "gaze", "place", "jaw", "mouth"})
@@ -48,7 +51,7 @@ class _Reader:
         if self.repeat_all > 1 and self.steps:
             self._again(True, self.repeat_all - 1)
         if self.carried:
-            modify(self.latest, self.carried, self.script)
+            modify(self.latest, self.carried)
         return self.script
 
     # ------------------------------------------------------------ one clause
@@ -92,7 +95,7 @@ class _Reader:
         if "turn" in self.script.forbidden:
             self._eyes_only([Step(intents)])
         if self.carried:
-            modify(intents, self.carried, self.script)
+            modify(intents, self.carried)
         self._place(intents, clause, following, clause.participle)
         self.carried = []
         self._pairs(intents, clause)
@@ -219,7 +222,7 @@ class _Reader:
         aspect = clause.first("aspect")
         if aspect is not None and aspect.value in ("keep", "wait"):
             wait = Intent("still", words=aspect.text)
-            modify([wait], [*self.carried, *clause.items], self.script)
+            modify([wait], [*self.carried, *clause.items])
             self.carried = []
             self._place([wait], Clause("then"), None, False)
             return
@@ -237,7 +240,7 @@ class _Reader:
             again = copy.deepcopy(self.latest)
             for intent in again:
                 intent.count, intent.speed, intent.strength, intent.again = None, 1.0, 1.0, True
-            modify(again, clause.items, self.script)
+            modify(again, clause.items)
             self.steps.append(Step(again))
             self.latest = again
             return
@@ -246,11 +249,13 @@ class _Reader:
             if self.steps and place == "end":
                 self.steps[-1].place = "end"
                 return
-        modify(self.latest, clause.items, self.script)
+        modify(self.latest, clause.items)
 
     def _repeats(self, clause: Clause) -> bool:
         """Whether the clause says to do again what was said; if so, it is done."""
-        aspect = next((item for item in clause.items if item.kind == "aspect" and item.value in ("repeat", "redo")), None)
+        aspect = next(
+            (item for item in clause.items if item.kind == "aspect" and item.value in ("repeat", "redo")), None
+        )
         bare = not clause.has("verb", "act", "noun", "dir")
         if aspect is None and clause.has("aspect") and bare and str(clause.first("aspect").value) == "again":
             aspect = clause.first("aspect")
@@ -268,7 +273,9 @@ class _Reader:
         part = self.steps if everything else self.steps[-1:]
         whole = copy.deepcopy(part)
         for _ in range(min(times, 20)):
-            if any(ACTIONS[i.action].kind in ("state", "gesture") for s in whole for i in s.intents if i.action in ACTIONS):
+            if any(
+                ACTIONS[i.action].kind in ("state", "gesture") for s in whole for i in s.intents if i.action in ACTIONS
+            ):
                 self.steps.append(Step([Intent(ends=frozenset({"all"}), words="again")]))
             self.steps.extend(copy.deepcopy(whole))
         self.latest = self.steps[-1].intents
@@ -359,4 +366,3 @@ def conflict(a: Intent, b: Intent) -> bool:
         return False
     apart = a.action == b.action and {a.side, b.side} == {"left", "right"} and one.kind != "pulse"
     return not (apart and one.sided not in ("direction", ""))
-

@@ -1,17 +1,36 @@
 """One clause -> its predicates (verb or action word, with objects, directions and adverbs) -> intents."""
 
-import math
 from dataclasses import dataclass, field, replace
 
-from ..actions import ACTIONS, targets
-from .frames import Deed, Frame, direction, resolve, side
+from ..actions import ACTIONS
+from .adverbs import modify
+from .frames import Deed, Frame, resolve, side
 from .intents import Intent, Script
 from .reading import Clause, Item
 
-_LIGHT = frozenset({"look", "move", "return", "turn", "relax", "face", "roll", "lower", "widen", "shake", "glance", "raise", "stick", "lean"})
+_LIGHT = frozenset(
+    {
+        "look",
+        "move",
+        "return",
+        "turn",
+        "relax",
+        "face",
+        "roll",
+        "lower",
+        "widen",
+        "shake",
+        "glance",
+        "raise",
+        "stick",
+        "lean",
+    }
+)
 """Verbs that add nothing to an action word right after them (looks happy, shows a smile)."""
 
-_MODIFIERS = frozenset({"speed", "strength", "very", "brief", "count", "dur", "angle", "factor", "both", "one", "place", "aspect"})
+_MODIFIERS = frozenset(
+    {"speed", "strength", "very", "brief", "count", "dur", "angle", "factor", "both", "one", "place", "aspect"}
+)
 
 
 @dataclass
@@ -73,7 +92,11 @@ def predicates_of(
 def _without_light_verbs(items: list[Item]) -> list[Item]:
     out: list[Item] = []
     for i, item in enumerate(items):
-        rest = [other for other in items[i + 1 :] if other.kind not in ("speed", "strength", "very", "subj", "brief", "aspect")]
+        rest = [
+            other
+            for other in items[i + 1 :]
+            if other.kind not in ("speed", "strength", "very", "subj", "brief", "aspect")
+        ]
         if item.kind == "verb" and item.value in _LIGHT and rest and rest[0].kind == "act":
             if item.value == "lower" and rest[0].value in ("smile", "grin", "smirk", "frown"):
                 out.append(Item("aspect", "stop", item.text))
@@ -81,19 +104,32 @@ def _without_light_verbs(items: list[Item]) -> list[Item]:
         if item.kind == "verb" and item.value in ("widen", "raise") and out and out[-1].value in ("smile", "grin"):
             out.append(Item("strength", 1.3, item.text))
             continue
-        if item.kind == "verb" and item.value == "look" and out and out[-1].kind == "act" and not any(
-            other.kind in ("dir", "target", "noun") for other in items
+        if (
+            item.kind == "verb"
+            and item.value == "look"
+            and out
+            and out[-1].kind == "act"
+            and not any(other.kind in ("dir", "target", "noun") for other in items)
         ):
             continue  # "a surprised look"
-        if item.kind == "verb" and item.value == "close" and any(
-            other.kind == "verb" and other.value == "close" for other in out
+        if (
+            item.kind == "verb"
+            and item.value == "close"
+            and any(other.kind == "verb" and other.value == "close" for other in out)
         ):
             continue  # "squeezes her eyes shut"
-        if item.kind == "verb" and item.value in ("lower", "relax") and out and out[-1].value in ("smile", "grin", "frown"):
+        if (
+            item.kind == "verb"
+            and item.value in ("lower", "relax")
+            and out
+            and out[-1].value in ("smile", "grin", "frown")
+        ):
             out.append(Item("aspect", "stop", item.text))
             continue
-        if item.kind == "noun" and item.value == "face" and (
-            (out and out[-1].kind == "act") or (i + 1 < len(items) and items[i + 1].kind == "act")
+        if (
+            item.kind == "noun"
+            and item.value == "face"
+            and ((out and out[-1].kind == "act") or (i + 1 < len(items) and items[i + 1].kind == "act"))
         ):
             continue
         out.append(item)
@@ -112,7 +148,9 @@ def _owner(items: list[Item], i: int, heads: list[int], predicates: dict[int, Pr
     if kind == "dir" and i + 1 < len(items) and items[i + 1].kind == "noun":
         return _owner(items, i + 1, heads, predicates)
     if kind in ("speed", "strength", "very", "brief", "count", "one"):
-        nearest = next((j for j in range(i + 1, len(items)) if items[j].kind not in ("speed", "strength", "very")), after)
+        nearest = next(
+            (j for j in range(i + 1, len(items)) if items[j].kind not in ("speed", "strength", "very")), after
+        )
         return after if nearest == after else before
     return before
 
@@ -131,7 +169,13 @@ def _borrow(predicate: Predicate, following: Clause | None, last: Predicate | No
             predicate.nouns = [item for item in near.items if item.kind == "noun"][:1]
         elif last is not None and not predicate.front:
             predicate.nouns = list(last.nouns)
-    elif verb in _NEEDS_NOUN and not predicate.nouns and near is not None and near.has("noun") and not near.has("verb", "act"):
+    elif (
+        verb in _NEEDS_NOUN
+        and not predicate.nouns
+        and near is not None
+        and near.has("noun")
+        and not near.has("verb", "act")
+    ):
         predicate.nouns = [item for item in near.items if item.kind == "noun"][:1]
     moving = ("turn", "tilt", "look", "glance")
     if verb in moving and not predicate.directions and not predicate.front and near is not None and near.joint == "and":
@@ -153,7 +197,12 @@ def _headless(items: list[Item], clause: Clause, last: Predicate | None) -> list
     if nouns and not (sided and (sides_only or one)):
         if resolve(own.frame()) is not None:
             return [own]
-        if last is not None and last.head is not None and last.head.kind == "verb" and clause.joint in ("and", "then", "comma"):
+        if (
+            last is not None
+            and last.head is not None
+            and last.head.kind == "verb"
+            and clause.joint in ("and", "then", "comma")
+        ):
             again = replace(last, nouns=nouns, directions=directions, modifiers=modifiers, front=front)
             return [again] if resolve(again.frame()) is not None else []
     if clause.joint in ("with", "while") and (sides_only or one or nouns) and last is not None:
@@ -207,7 +256,7 @@ def intents_of(predicates: list[Predicate], clause: Clause, script: Script) -> l
                 script.unknown.append(" ".join(words))
                 continue
             intent = _intent(deed, part)
-            modify([intent], part.modifiers, script)
+            modify([intent], part.modifiers)
             if times > 1:
                 intent.count = None
             if intent.action == "blink" and intent.count is None and any(i.text == "rapid" for i in part.modifiers):
@@ -253,7 +302,9 @@ def _intent(deed: Deed, predicate: Predicate) -> Intent:
             intent.side = "both"
         elif any(item.value == "other" for item in predicate.directions):
             intent.side = "other"
-        elif not intent.side and any(item.kind == "noun" and item.value in ("brow", "eye") and item.article for item in predicate.nouns):
+        elif not intent.side and any(
+            item.kind == "noun" and item.value in ("brow", "eye") and item.article for item in predicate.nouns
+        ):
             intent.side = "left"
         elif not intent.side and any(item.kind == "one" for item in predicate.modifiers):
             intent.side = "left"
@@ -261,7 +312,9 @@ def _intent(deed: Deed, predicate: Predicate) -> Intent:
             intent.action = "blink"
         if deed.action == "blink" and intent.side in ("left", "right"):
             intent.action = "wink"
-    elif action is not None and action.sided == "direction" and "other" in [item.value for item in predicate.directions]:
+    elif (
+        action is not None and action.sided == "direction" and "other" in [item.value for item in predicate.directions]
+    ):
         intent.side = "other"
     if deed.action in ("nod", "shake") and _singular(predicate):
         intent.count = 1
@@ -281,85 +334,3 @@ def _half(intent: Intent) -> None:
         intent.action, intent.strength = "half_close_eyes", max(0.6, min(1.0, intent.strength / 0.5))
     elif intent.action == "half_close_eyes":
         intent.strength = max(intent.strength, 0.8)
-
-
-def modify(intents: list[Intent], items: list[Item], script: Script) -> None:
-    """Apply adverbs, counts, durations and sides to ``intents``."""
-    very = 1.0
-    for item in items:
-        for intent in intents:
-            _apply(intent, item, very)
-        if item.kind == "very":
-            very = float(item.value)
-            for intent in intents:
-                intent.strength *= 1.25 if not _adverb_follows(items, item) else 1.0
-        elif item.kind in ("speed", "strength"):
-            very = 1.0
-    words = [str(item.value) for item in items if item.kind == "dir"]
-    for intent in intents if words else []:
-        _redirect(intent, words)
-
-
-def _adverb_follows(items: list[Item], item: Item) -> bool:
-    rest = items[items.index(item) + 1 :]
-    return bool(rest) and rest[0].kind in ("speed", "strength", "brief")
-
-
-def _apply(intent: Intent, item: Item, very: float) -> None:
-    value = item.value
-    if item.kind == "speed":
-        factor = float(value)
-        intent.speed *= factor * very if factor > 1 else factor / very
-    elif item.kind == "strength":
-        factor = float(value)
-        intent.strength *= factor * very if factor > 1 else factor / very
-    elif item.kind == "brief":
-        intent.brief = True
-    elif item.kind == "count":
-        intent.count = int(value)
-    elif item.kind == "factor":
-        intent.strength *= float(value)
-    elif item.kind == "angle":
-        _set_angle(intent, math.radians(float(value)))
-    elif item.kind == "both":
-        intent.side = "both" if intent.action in ACTIONS and ACTIONS[intent.action].sided in ("both", "left") else intent.side
-    elif item.kind == "dur":
-        if item.prep == "every":
-            intent.every = float(value)
-        elif item.prep in ("over", "in"):
-            intent.onset = float(value)
-        elif not item.prep.startswith("after") and item.prep not in ("at", "from"):
-            intent.hold = float(value)
-    elif item.kind == "place" and value == "always":
-        lasting = any(word in item.text for word in ("until", "till", "rest", "to very end"))
-        intent.keep = True
-        intent.always = intent.always or not lasting
-    elif item.kind == "aspect" and value == "again":
-        intent.again = True
-    intent.strength = min(max(intent.strength, 0.15), 2.0)
-
-
-def _set_angle(intent: Intent, radians: float) -> None:
-    """ "20 degrees to the left": the strength that makes the head go so far."""
-    action = ACTIONS.get(intent.action)
-    if action is None:
-        return
-    wanted = targets(action, intent.side or "left")
-    largest = max((abs(value) for name, value in wanted.items() if name in ("yaw", "pitch", "roll")), default=0.0)
-    if largest:
-        intent.strength = radians / largest
-
-
-def _redirect(intent: Intent, words: list[str]) -> None:
-    """Directions said after the fact: "looks up, and to the left", "winks, with the right eye"."""
-    action = ACTIONS.get(intent.action)
-    if action is None:
-        return
-    if action.sided == "direction":
-        extra = direction(words)
-        if extra and not intent.side:
-            intent.side = extra
-    elif action.sided and side(words):
-        intent.side = side(words)
-        if intent.action == "blink":
-            intent.action = "wink"

@@ -5,8 +5,8 @@ import difflib
 from ...errors import InputError
 from ..actions import ACTIONS
 from ..timeline import Timeline
+from .fitting import make_timeline
 from .intents import Script
-from .layout import make_timeline
 from .lexicon import PHRASES
 from .parse import read_sentence
 
@@ -18,13 +18,17 @@ def read_words(sentence: str, fps: float = 8.0) -> Script:
         InputError: the sentence is empty, or ``fps`` is not a positive number.
     """
     if not sentence.strip():
-        raise InputError("motion: the sentence is empty; say what the face does, such as 'she blinks twice and smiles'.")
+        raise InputError(
+            "motion: the sentence is empty; say what the face does, such as 'she blinks twice and smiles'."
+        )
     if not fps > 0:
         raise InputError(f"fps: expected a positive number, got {fps}.")
     return read_sentence(sentence, fps)
 
 
-def timeline_from_words(sentence: str, frames: int | None = None, fps: float = 8.0, *, strict: bool = False) -> Timeline:
+def timeline_from_words(
+    sentence: str, frames: int | None = None, fps: float = 8.0, *, strict: bool = False
+) -> Timeline:
     """The timeline of ``sentence``, fitted to ``frames`` frames at ``fps`` (None: as long as the words take).
 
     Left and right are the subject's. What is not understood, and what belongs into the prompt, is in the timeline's
