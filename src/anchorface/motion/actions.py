@@ -300,7 +300,8 @@ def targets(action: Action, side: str) -> dict[str, float]:
     if action.sided == "direction":
         return _directed(action, side)
     if action.name in ("move_mouth", "move_jaw"):
-        return {action.name.removeprefix("move_") + side.capitalize(): 0.85}
+        one = side if side in ("left", "right") else "left"  # there is no moving to both sides
+        return {action.name.removeprefix("move_") + one.capitalize(): 0.85}
     sides = {"left": ("Left",), "right": ("Right",)}.get(side, ("Left", "Right"))
     out: dict[str, float] = {}
     for name, value in action.channels.items():

@@ -72,6 +72,8 @@ def uniform(times: np.ndarray, present: np.ndarray, fps: float | None) -> tuple[
     times = times - times[0]
     steps = np.diff(times[present]) if present.sum() > 1 else np.diff(times)
     step = float(np.median(steps)) if len(steps) else 1 / (fps or 60.0)
+    if len(steps):  # clocks of whole milliseconds: 16, 17, 17 mean 60 a second; gaps do not count
+        step = float(steps[steps < 1.5 * step].mean())
     rate = fps or _round_rate(1 / step)
     count = int(round(float(times[-1]) * rate)) + 1
     even = np.arange(count) / rate

@@ -18,9 +18,7 @@ def read_words(sentence: str, fps: float = 8.0) -> Script:
         InputError: the sentence is empty, or ``fps`` is not a positive number.
     """
     if not sentence.strip():
-        raise InputError(
-            "motion: the sentence is empty; say what the face does, such as 'she blinks twice and smiles'."
-        )
+        raise InputError("words: the sentence is empty; say what the face does, such as 'she blinks twice and smiles'.")
     if not fps > 0:
         raise InputError(f"fps: expected a positive number, got {fps}.")
     return read_sentence(sentence, fps)
@@ -44,9 +42,9 @@ def timeline_from_words(
     problems = _problems(script)
     if not script.steps and not script.forbidden:
         reason = " ".join(problems) or "no action was found."
-        raise InputError(f"motion: {sentence!r}: {reason} `anchorface motion --actions` lists all.")
+        raise InputError(f"words: {sentence!r}: {reason} `anchorface motion --actions` lists all.")
     if strict and problems:
-        raise InputError(f"motion: {' '.join(problems)} (--strict: every word must steer the motion)")
+        raise InputError(f"words: {' '.join(problems)} (--strict: every word must steer the motion)")
     script.notes = [*problems, *script.notes]
     return make_timeline(script, frames, fps)
 
@@ -63,7 +61,7 @@ def nearest(word: str, count: int = 3) -> str:
     """The actions whose words, or names, look most like ``word``."""
     spoken = {" ".join(key): str(entry.value) for key, entry in PHRASES.items() if entry.kind == "act"}
     choices = {**spoken, **{name.replace("_", " "): name for name in ACTIONS}}
-    close = difflib.get_close_matches(word, choices, n=count * 2, cutoff=0.4)
+    close = difflib.get_close_matches(word, choices, n=count * 2, cutoff=0.5)
     names = list(dict.fromkeys(choices[name] for name in close if choices[name] in ACTIONS))[:count]
     if not names:
         return "no action is like it (smile, turn, blink, ... are known)."
