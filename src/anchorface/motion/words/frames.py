@@ -219,7 +219,7 @@ def _move(f: Frame) -> Deed | None:
             return Deed("move_jaw", side(f.directions))
         return Deed("open_mouth") if where == "down" else Deed("jaw_forward")
     if f.noun in ("brow", "corner", "chin"):
-        if f.noun == "brow" and where not in ("up", "down"):
+        if f.noun == "brow" and not where.startswith(("up", "down")):
             return Deed("knit_brows")
         return resolve(Frame("lower" if where.startswith("down") else "raise", f.noun, directions=f.directions))
     if f.noun in ("head", "face") and where and where.split("-")[0] in ("left", "right", "up", "down"):
@@ -270,6 +270,13 @@ def _relax(f: Frame) -> Deed | None:
     return Deed(ends=frozenset(regions)) if regions else _NEUTRAL
 
 
+def _updown(f: Frame) -> Deed | None:
+    """ "her brows go up and down": one stroke, or as many as are counted."""
+    if f.noun == "brow":
+        return Deed("raise_brows", side(f.directions), count=1)
+    return Deed("nod", count=1) if f.noun in ("head", "chin", "") else None
+
+
 def _nothing(f: Frame) -> Deed | None:
     """No verb: "head down", "eyes left", "chin up", "facing the camera", "eyes wide"."""
     if f.noun == "eye" and f.wide:
@@ -293,5 +300,5 @@ def _flutter(f: Frame) -> Deed | None:
 
 _SPECIAL = {
     "raise": _raise, "lower": _lower, "open": _open, "turn": _turn, "tilt": _tilt, "look": _look, "glance": _glance,
-    "move": _move, "lean": _lean, "return": _return, "relax": _relax, "face": _turn, "flutter": _flutter, "": _nothing,
+    "move": _move, "lean": _lean, "return": _return, "relax": _relax, "face": _turn, "flutter": _flutter, "": _nothing, "updown": _updown,
 }  # fmt: skip

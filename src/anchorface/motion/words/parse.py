@@ -79,6 +79,12 @@ class _Reader:
             if intent.side == "other":
                 before = next((other.side for other in reversed(self.latest) if other.side), "left")
                 intent.side = {"left": "right", "right": "left", "up": "down", "down": "up"}.get(before, "right")
+        inherits = self.last is not None and predicates[0].head is self.last.head and predicates[0].head is not None
+        if inherits and clause.joint == "comma" and self.latest and not self.latest[-1].side and self.steps:
+            # "winks, first left, then right": the first word was the heading, not a deed of its own.
+            self.steps[-1].intents = [i for i in self.steps[-1].intents if i is not self.latest[-1]]
+            if not self.steps[-1].intents:
+                self.steps.pop()
         taken = clause.joint == "then" and self.last is not None and predicates[0].head is self.last.head
         if taken and self.latest and self.latest[-1].side and (self.latest[-1].count or 0) > 1 and intents:
             self.latest[-1].count -= 1  # "winks twice, first with the left eye, then with the right"
@@ -197,6 +203,9 @@ class _Reader:
             if intent.action == "think" and any(other.action in ("look", "eyes", "glance") for other in known):
                 intent.action, intent.side = "focus", ""  # where the eyes go has been said
             forced = clause.joint in ("while", "with") or self.join_next
+            if one_clause and clause.has("from"):  # "goes from smiling to frowning"
+                self.steps.append(Step([intent]))
+                continue
             if one_clause and intent.action != known[-1].action and not intent.ends:
                 forced = forced or (_regions(intent) & _regions(known[-1]) & _EXCLUSIVE) <= {"mouth", "jaw"}
                 _bittersweet([*known, intent])

@@ -24,6 +24,7 @@ _LIGHT = frozenset(
         "raise",
         "stick",
         "lean",
+        "curl",
     }
 )
 """Verbs that add nothing to an action word right after them (looks happy, shows a smile)."""
@@ -71,7 +72,7 @@ def predicates_of(
         return _headless(items, clause, last)
     predicates = {i: Predicate(items[i]) for i in heads}
     for i, item in enumerate(items):
-        if item.kind in ("verb", "act", "subj", "neg", "time"):
+        if item.kind in ("verb", "act", "subj", "neg", "time", "from"):
             continue
         owner = predicates[_owner(items, i, heads, predicates)]
         if item.kind == "noun":
@@ -95,7 +96,7 @@ def _without_light_verbs(items: list[Item]) -> list[Item]:
         rest = [
             other
             for other in items[i + 1 :]
-            if other.kind not in ("speed", "strength", "very", "subj", "brief", "aspect")
+            if other.kind not in ("speed", "strength", "very", "subj", "brief", "aspect", "from")
         ]
         if item.kind == "verb" and item.value in _LIGHT and rest and rest[0].kind == "act":
             if item.value == "lower" and rest[0].value in ("smile", "grin", "smirk", "frown"):

@@ -102,7 +102,9 @@ def _measures(items: list[Item], fps: float) -> list[Item]:
             prep, j = (str(items[j].value) if items[j].kind == "prep" else items[j].text), j + 1
         value, after = _quantity(items, j)
         unit = items[after] if after < len(items) and items[after].kind == "unit" else None
-        if unit is None and items[i].kind in ("prep",):
+        if unit is None and items[i].kind == "prep":
+            if items[i].value == "from":
+                out.append(Item("from", "", items[i].text))
             i += 1
             continue
         number = items[after + 1] if after + 1 < len(items) and items[after + 1].kind == "number" else None
