@@ -76,9 +76,9 @@ def page() -> str:
     lines = [
         "# Actions",
         "",
-        f"The {len(ACTIONS)} actions of a [timeline](motion.md), each at its natural speed on the mean face, drawn by the",
-        "package's own renderer (`python tools/draw_actions.py`). Left is the subject's left: the picture's right.",
-        "*state* stays until something ends it, *gesture* lasts a while, *pulse* is a stroke, *fill* goes on for a time.",
+        f"The {len(ACTIONS)} actions of a [timeline](motion.md), each once at its natural speed on the mean face, drawn by",
+        "the package's own renderer (`python tools/draw_actions.py`). Left is the subject's: the picture's right.",
+        "*state* stays until something ends it, *gesture* lasts a while, *pulse* is a stroke, *fill* goes on.",
         "",
         "| action | | what | kind | onset, hold, release (s) | say |",
         "|---|---|---|---|---|---|",

@@ -63,7 +63,7 @@ def test_defaults_are_the_action_s_nature():
         ("events: [{action: turn, start: 1}]", "side: turn needs one of left, right"),
         ("events: [{action: turn, start: 1, side: left-right}]", "contradicts"),
         ("events: [{action: smile, start: soon}]", "start: expected a number, got 'soon'"),
-        ("events: [{action: smile, start: 0, strength: 9}]", "at most 2"),
+        ("events: [{action: smile, start: 0, strength: 9}]", "at most 4"),
         ("seconds: -1", "seconds: expected a positive number"),
         ("[[", "is not YAML"),
         ("just text", "expected `events:`"),

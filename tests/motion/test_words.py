@@ -109,6 +109,9 @@ def test_states_give_way_but_strokes_do_not():
 def test_a_forbidden_blink_does_not_happen():
     script = read_words("she smiles without blinking")
     assert script.forbidden == ["blink"]
+    timeline = timeline_from_words("she smiles without blinking", 240, 8.0)
+    assert timeline.without == ("blink",)
+    assert perform(timeline, 240, 8.0, idle=True).expression[:, ARKIT_INDEX["eyeBlinkLeft"]].max() == 0
 
 
 def test_nothing_is_lost_of_a_long_text():
@@ -129,3 +132,19 @@ def test_tracks_are_finite_and_in_range_for_odd_input():
     ):
         track = perform(timeline_from_words(sentence, 24, 8.0), 24, 8.0)
         assert np.isfinite(track.rotation).all()
+
+
+def test_times_beyond_the_clip_are_moved_into_it_with_a_note():
+    timeline = timeline_from_words("she winks at 10 seconds", 32, 8.0)
+    assert timeline.events[0].peak < 31 / 8 and any("at 10 s" in note for note in timeline.notes)
+
+
+def test_ever_so_much_fits_into_ever_so_few_frames():
+    timeline = timeline_from_words("smile, frown. " * 40, 16, 8.0)
+    assert len(timeline.events) == 80 and all(event.peak <= 15 / 8 + 1e-6 for event in timeline.events)
+
+
+def test_degrees_are_meant_as_said():
+    for degrees in (5, 30, 90):
+        track = perform(timeline_from_words(f"she turns {degrees} degrees to the left", 24), 24)
+        assert np.rad2deg(np.linalg.norm(track.rotation[-1])) == pytest.approx(degrees, abs=0.1)

@@ -74,7 +74,8 @@ def motion(
     from ..motion.words import timeline_from_words
 
     plan = load_timeline(source) if source else timeline_from_words(words, length, fps, strict=strict)
-    for note in plan.notes:
+    late = plan.cut_off((length - 1) / fps) if source and length else []
+    for note in (*plan.notes, *late):
         say(f"Note: {note}", stderr=True)
     if timeline:
         say(timeline_to_yaml(plan).rstrip())

@@ -106,6 +106,8 @@ def _plain(event: Event) -> dict[str, object]:
 def _idle_blinks(
     timeline: Timeline, periods: tuple[tuple[float, float], ...], seconds: float, seed: int
 ) -> list[Event]:
+    if "blink" in timeline.without:
+        return []
     lids = [(e.start, e.end) for e in timeline.events if "lids" in ACTIONS[e.action].regions]
     rng = np.random.default_rng([seed, 2])
     return [blink for a, b in periods for blink in spontaneous_blinks(a, min(b, seconds), rng, lids)]

@@ -22,7 +22,7 @@ from ..errors import InputError
 from .actions import ACTIONS, unit
 
 _KEYS = ("action", "start", "peak", "hold", "release", "strength", "side", "times")
-_TOP_KEYS = ("seconds", "events", "idle", "notes")
+_TOP_KEYS = ("seconds", "events", "idle", "without")
 _SIDES = ("both", "left", "right")
 _DIRECTIONS = ("left", "right", "up", "down", "forward", "back")
 
@@ -31,7 +31,7 @@ _DIRECTIONS = ("left", "right", "up", "down", "forward", "back")
 class Event:
     """One action at its time. Seconds from the first frame; ``hold`` may be infinite: until the clip ends.
 
-    ``start`` may be negative: an event that was going on before the clip. ``strength`` 0..2, 1 = the action's natural
+    ``start`` may be negative: an event that was going on before the clip. ``strength`` 0..4, 1 = the action's natural
     size; ``side`` "" where the action has none; ``times`` = cycles within the event, for strokes that repeat (nod,
     shake, ...).
     """
@@ -66,8 +66,8 @@ class Event:
             raise InputError(f"peak: expected {self.start:g} s (start) or later, got {self.peak:g} s.")
         if math.isnan(self.hold) or self.hold < 0 or self.release < 0:
             raise InputError(f"hold, release: expected 0 s or more, got {self.hold:g} and {self.release:g}.")
-        if not 0 < self.strength <= 2:
-            raise InputError(f"strength: expected more than 0 and at most 2, got {self.strength:g}.")
+        if not 0 < self.strength <= 4:
+            raise InputError(f"strength: expected more than 0 and at most 4, got {self.strength:g}.")
         if not 1 <= self.times <= 1000:
             raise InputError(f"times: expected 1 to 1000, got {self.times}.")
 
@@ -86,12 +86,14 @@ class Event:
 class Timeline:
     """Events, and how long the clip is (``seconds``; None = as long as the events need).
 
-    ``idle``: periods (start, end) in seconds with idle life. ``notes``: what a reader of the sentence should know.
+    ``idle``: periods (start, end) in seconds with idle life; ``without``: what idle life must not do (blink).
+    ``notes``: what a reader of the sentence should know.
     """
 
     events: tuple[Event, ...] = ()
     seconds: float | None = None
     idle: tuple[tuple[float, float], ...] = ()
+    without: tuple[str, ...] = ()
     notes: tuple[str, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
@@ -103,6 +105,14 @@ class Timeline:
         """Until the last event is over, or has been in full for half a second if it stays."""
         ends = [event.end if math.isfinite(event.end) else event.peak + 0.5 for event in self.events]
         return max([0.5, *ends, *(end for _, end in self.idle if math.isfinite(end))])
+
+    def cut_off(self, seconds: float) -> list[str]:
+        """What a clip of ``seconds`` would not show of the events, in words."""
+        late = [event for event in self.events if event.peak > seconds]
+        if not late:
+            return []
+        names = ", ".join(dict.fromkeys(event.action for event in late))
+        return [f"the clip ends at {seconds:g} s, before {names} can be seen in full; ask for more frames (-L)."]
 
 
 def nearest_actions(word: str, count: int = 3) -> str:
@@ -120,6 +130,8 @@ def timeline_to_yaml(timeline: Timeline) -> str:
     if timeline.idle:
         periods = ", ".join(f"[{_number(start)}, {_number(end)}]" for start, end in timeline.idle)
         lines.append(f"idle: [{periods}]")
+    if timeline.without:
+        lines.append(f"without: [{', '.join(timeline.without)}]")
     lines.append("events:" if timeline.events else "events: []")
     for event in timeline.events:
         parts = [f"action: {event.action}"]
@@ -179,10 +191,14 @@ def timeline_from_mapping(values: Any, where: str = "timeline") -> Timeline:
         idle = [[0.0, math.inf]]
     if not isinstance(idle, list) or not all(isinstance(item, list) and len(item) == 2 for item in idle):
         raise InputError(f"{where}: idle: expected true or a list of [start, end] in seconds, got {idle!r}.")
+    without = values.get("without") or []
+    if not isinstance(without, list) or not all(name in ACTIONS for name in without):
+        raise InputError(f"{where}: without: expected a list of actions, got {without!r}.")
     return Timeline(
         tuple(_event(item, f"{where}: events[{i}]") for i, item in enumerate(events)),
         None if seconds is None else _seconds(seconds, f"{where}: seconds"),
         tuple((_seconds(a, f"{where}: idle"), _seconds(b, f"{where}: idle")) for a, b in idle),
+        tuple(without),
     )
 
 

@@ -63,7 +63,8 @@ def _apply(intent: Intent, item: Item, very: float) -> None:
         intent.always = intent.always or not lasting
     elif item.kind == "aspect" and value == "again":
         intent.again = True
-    intent.strength = min(max(intent.strength, 0.15), 2.0)
+    if item.kind != "angle":  # an angle is meant as said
+        intent.strength = min(max(intent.strength, 0.15), 2.0)
 
 
 def _set_angle(intent: Intent, radians: float) -> None:
@@ -74,7 +75,7 @@ def _set_angle(intent: Intent, radians: float) -> None:
     wanted = targets(action, intent.side or "left")
     largest = max((abs(value) for name, value in wanted.items() if name in ("yaw", "pitch", "roll")), default=0.0)
     if largest:
-        intent.strength = radians / largest
+        intent.strength = min(max(radians / largest, 0.02), 4.0)
 
 
 def _redirect(intent: Intent, words: list[str]) -> None:

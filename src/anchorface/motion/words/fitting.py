@@ -5,8 +5,9 @@ so.
 """
 
 import math
+from dataclasses import replace
 
-from ..timeline import Timeline
+from ..timeline import Event, Timeline
 from .intents import Script, Step
 from .layout import LEAD_IN, Pace, Stage
 
@@ -25,13 +26,32 @@ def _lay_out(script: Script, pace: Pace, seconds: float | None) -> tuple[Stage, 
     for step in script.steps:
         start = at + step.delay * pace.all
         if step.at is not None:
-            start = max(step.at, 0.0)
+            start = _at(step, pace, seconds, stage)
         elif seconds is not None and step.place == "middle":
             start = max(start, seconds / 2 - 0.4)
         elif seconds is not None and step.place == "end":
             start = max(start, seconds - _length(step, pace, seconds) - _TAIL)
         at = stage.busy(step, start)
     return stage, at
+
+
+def _at(step: Step, pace: Pace, seconds: float | None, stage: Stage) -> float:
+    """The time that was asked for, or the last that the clip has room for."""
+    asked = max(step.at or 0.0, 0.0)
+    if seconds is None:
+        return asked
+    latest = max(seconds - _length(step, pace, seconds) - _TAIL, 0.0)
+    if asked > latest + 1e-6:
+        stage.notes.append(f"at {asked:g} s: the clip has {seconds:.1f} s, so it happens at {latest:.1f} s.")
+    return min(asked, latest)
+
+
+def _squeezed(events: list[Event], factor: float) -> list[Event]:
+    """All times shorter by ``factor``."""
+    return [
+        replace(e, start=e.start * factor, peak=e.peak * factor, hold=e.hold * factor, release=e.release * factor)
+        for e in events
+    ]
 
 
 def _length(step: Step, pace: Pace, seconds: float | None) -> float:
@@ -71,10 +91,14 @@ def make_timeline(script: Script, frames: int | None = None, fps: float = 8.0) -
             f"-L {needed} shows them at their own speed."
         )
         notes += _too_fast(stage, fps)
+    notes += stage.notes
     events = sorted((plan.event for plan in stage.plans), key=lambda event: (event.start, event.peak))
+    over = _finished(stage, at) / limit if limit is not None else 0.0
+    if over > 1 + 1e-6:  # so much in so few frames that even the shortest moves do not fit
+        events = _squeezed(events, 1 / over)
     length = seconds if seconds is not None else math.ceil((natural + 0.4) * fps) / fps
     idle = [(0.0, math.inf)] if script.idle else stage.idle
-    return Timeline(tuple(events), length, tuple(idle), tuple(dict.fromkeys(notes)))
+    return Timeline(tuple(events), length, tuple(idle), tuple(script.forbidden), tuple(dict.fromkeys(notes)))
 
 
 def _fitted(script: Script, seconds: float, limit: float) -> tuple[Stage, float, Pace]:

@@ -300,5 +300,6 @@ def _flutter(f: Frame) -> Deed | None:
 
 _SPECIAL = {
     "raise": _raise, "lower": _lower, "open": _open, "turn": _turn, "tilt": _tilt, "look": _look, "glance": _glance,
-    "move": _move, "lean": _lean, "return": _return, "relax": _relax, "face": _turn, "flutter": _flutter, "": _nothing, "updown": _updown,
+    "move": _move, "lean": _lean, "return": _return, "relax": _relax, "face": _turn, "flutter": _flutter, "": _nothing,
+    "updown": _updown,
 }  # fmt: skip
