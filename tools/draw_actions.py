@@ -76,7 +76,7 @@ def page() -> str:
     lines = [
         "# Actions",
         "",
-        f"The {len(ACTIONS)} actions of a [timeline](motion.md), each once at its natural speed on the mean face, drawn by",
+        f"The {len(ACTIONS)} actions of a [timeline](motion.md), each once, on the mean face, drawn by",
         "the package's own renderer (`python tools/draw_actions.py`). Left is the subject's: the picture's right.",
         "*state* stays until something ends it, *gesture* lasts a while, *pulse* is a stroke, *fill* goes on.",
         "",

@@ -114,6 +114,8 @@ def resolve(f: Frame) -> Deed | None:
 
 
 def _raise(f: Frame) -> Deed | None:
+    if f.noun in ("eye", "gaze") and f.front:  # "lifts her eyes back to the camera"
+        return Deed("camera", "back")
     return _gaze("look", ["up", *f.directions], f) if f.noun in ("eye", "gaze") else None
 
 
@@ -122,6 +124,8 @@ def _lower(f: Frame) -> Deed | None:
         f.noun == "eye" and f.verb_text in ("droop", "sag", "sink")
     ):
         return Deed("half_close_eyes", side(f.directions))
+    if f.noun in ("eye", "gaze") and f.front:
+        return Deed("camera", "back")
     if f.noun in ("eye", "gaze"):
         return _gaze("look", ["down", *f.directions], f)
     if "open" in f.verb_text and f.noun in ("mouth", "jaw", "lip", ""):

@@ -169,8 +169,10 @@ class _Reader:
         leads = leads and (following.has("subj") or _absolute(following))
         if lonely and participle and following is not None and following.joint == "and" and following.participle:
             leads = True  # "smiling and nodding, she ..."
+        if lonely and _absolute(clause) and following is not None and following.joint == "with":
+            leads = True  # "mouth open in shock, she ..."
         self.join_next = (clause.fronted and clause.joint in ("while", "with")) or leads
-        if joined and clause.joint == "and" and not clause.has("subj"):
+        if joined and clause.joint in ("and", "with") and not clause.has("subj"):
             self.join_next = True  # "with eyes closed and a smile, she ..."
         self.after_next = bool(self.pending)
         if clause.joint in ("stop", "then") or clause.fronted:
@@ -181,15 +183,15 @@ class _Reader:
     def _together(self, intents: list[Intent], clause: Clause, participle: bool) -> bool:
         if not self.steps or not self.steps[-1].intents or clause.fronted and clause.joint != "with":
             return False
+        clash = any(conflict(a, b) for a in intents for b in self.steps[-1].intents)
         if self.join_next:
-            return True
+            return not (clause.joint == "comma" and clash)
         returns = any(intent.action == "camera" and intent.side == "back" for intent in intents)
         heads = any(_regions(intent) & HEAD_REGIONS for intent in self.steps[-1].intents)
         if returns and heads:
             return False
         if clause.joint in ("while", "with"):
             return not clause.fronted
-        clash = any(conflict(a, b) for a in intents for b in self.steps[-1].intents)
         if clause.joint == "comma":
             return participle and not clause.has("subj") and not clash
         return clause.joint == "and" and not clash and not (self.listing and not participle)
