@@ -59,7 +59,7 @@ def timeline_of(action: Action) -> Timeline:
 
 def draw(action: Action) -> Path:
     """Render ``action`` into docs/images/actions."""
-    close = dataclasses.replace(perform(Timeline(), 1), camera=Camera.from_fov(512, 512, np.deg2rad(21)))
+    close = dataclasses.replace(perform(Timeline(), 1), camera=Camera.from_fov(512, 512, np.deg2rad(24)))
     track = perform(timeline_of(action), fps=FPS, seed=2, base=close)
     maps = render_maps(track, ("shaded",), SIDE, SIDE).maps["shaded"]
     pictures = [Image.fromarray((frame.transpose(1, 2, 0) * 255).round().astype(np.uint8)) for frame in maps]

@@ -1,7 +1,7 @@
 """What a face can be asked to do: named actions as ARKit channels, head pose and gaze, with their natural timing.
 
 Emotions follow the prototypes of FACS (Ekman, Friesen, Hager 2002: EMFACS), written in ARKit's channels; strengths are
-ours. To add an action: one line in :data:`ACTIONS`, its words in ``words/lexicon.py``, a sentence in the tests.
+ours. To add an action: one line in :data:`ACTIONS`, its words in ``words/lexicon.txt``, a sentence in the tests.
 
 Channels are the 52 ARKit names (``*`` = Left and Right), 0..1, and
     yaw, pitch, roll       head, radians, signs as in anchorface.conventions

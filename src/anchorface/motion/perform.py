@@ -71,7 +71,7 @@ def perform(
     if seed < 0:
         raise InputError(f"seed: expected 0 or more, got {seed}.")
     if frames is None:
-        frames = max(1, math.ceil((timeline.seconds or timeline.natural_seconds()) * fps))
+        frames = max(1, math.ceil((timeline.seconds or timeline.natural_seconds()) * fps - 1e-6))
     if frames < 1:
         raise InputError(f"frames: expected at least 1, got {frames}.")
     t = np.arange(frames) / fps

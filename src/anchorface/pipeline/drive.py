@@ -124,7 +124,7 @@ def _perform(request: AnimateRequest, models: Models) -> Driver:
     frames = request.length
     if frames is None:
         natural = timeline_from_words(request.motion, None, request.fps)
-        frames = min(max(DEFAULT_FRAMES, math.ceil(natural.seconds * request.fps)), models.max_frames)
+        frames = min(max(DEFAULT_FRAMES, math.ceil(natural.seconds * request.fps - 1e-6)), models.max_frames)
     timeline = timeline_from_words(request.motion, frames, request.fps)
     for note in timeline.notes:
         warnings.warn(note, UserWarning, stacklevel=1)
