@@ -3,8 +3,10 @@
 Nothing here or in :mod:`anchorface.commands` imports torch before a command runs.
 """
 
+import difflib
 import errno
 import functools
+import importlib
 import os
 import re
 import sys
@@ -12,31 +14,23 @@ import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import tyro
-
-from .commands.animate import animate
 from .commands.console import say
-from .commands.evaluate import evaluate
-from .commands.fetch import fetch
-from .commands.imagine import imagine
-from .commands.inspect import inspect
-from .commands.recombine import recombine
-from .commands.render import render
-from .commands.selftest import selftest
-from .commands.track import track
-from .errors import AnchorfaceError
+from .errors import AnchorfaceError, InputError
 
-COMMANDS: dict[str, Callable[..., None]] = {
-    "imagine": imagine,
-    "animate": animate,
-    "track": track,
-    "render": render,
-    "recombine": recombine,
-    "evaluate": evaluate,
-    "inspect": inspect,
-    "selftest": selftest,
-    "fetch": fetch,
+COMMANDS: dict[str, str] = {
+    "animate": "Prompt and driver in, anchored animation out.",
+    "imagine": "One picture by the bare text-to-image model: what animate anchors on.",
+    "track": "Follow the face in a video and write what it does.",
+    "motion": "A sentence, or a timeline, becomes a face track.",
+    "convert": "Tracks to and from recorders' and 3D files.",
+    "recombine": "One track's shape, another's expression, a third one's pose; then edit.",
+    "render": "Draw the condition maps of a track.",
+    "evaluate": "Motion, jump, fidelity and control accuracy of clips, as a page.",
+    "inspect": "What a model file is, and whether it can be used.",
+    "selftest": "Check exactness and arithmetic on your own weights.",
+    "fetch": "Download known models from the hub.",
 }
+"""Command -> what it does. Each is the function of its name in the module of its name below ``commands``."""
 
 _DESCRIPTION = """Animate any personalised Stable Diffusion face model without losing the face.
 
@@ -85,27 +79,52 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parse(argv: Sequence[str]) -> Callable[[], None]:
-    """The chosen command with its arguments, ready to run."""
+    """The chosen command with its arguments, ready to run. Only that command's module is imported.
 
-    def later(command: Callable[..., None]) -> Callable[..., Callable[[], None]]:
-        @functools.wraps(command)
-        def bind(*args: object, **kwargs: object) -> Callable[[], None]:
-            return functools.partial(command, *args, **kwargs)
+    Raises:
+        SystemExit: help was asked for (0), or the arguments were not understood (2).
+        InputError: no such command.
+    """
+    if not argv or argv[0] in ("-h", "--help"):
+        say(_overview(), stderr=not argv)
+        raise SystemExit(0 if argv else _FAILED)
+    if argv[0] == "--version":
+        from . import __version__
 
-        return bind
+        say(f"anchorface {__version__}")
+        raise SystemExit(0)
+    name = argv[0]
+    if name not in COMMANDS:
+        near = difflib.get_close_matches(name, COMMANDS, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}?" if near else "known: " + ", ".join(COMMANDS)
+        raise InputError(f"No command {name!r}; {hint}")
+    import tyro
+
+    command = getattr(importlib.import_module(f".commands.{name}", __package__), name)
+
+    @functools.wraps(command)
+    def bind(*args: object, **kwargs: object) -> Callable[[], None]:
+        return functools.partial(command, *args, **kwargs)
 
     conf = tyro.conf
-    return tyro.extras.subcommand_cli_from_dict(
-        {name: later(command) for name, command in COMMANDS.items()},
-        prog="anchorface",
-        description=_DESCRIPTION,
-        args=list(argv),
+    return tyro.cli(
+        bind,
+        prog=f"anchorface {name}",
+        args=list(argv[1:]),
         config=(
             conf.OmitArgPrefixes,
             conf.UseAppendAction,
             conf.DisallowNone,
             conf.PositionalMetavarFromFieldName,
         ),
+    )
+
+
+def _overview() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:{width}}  {text}" for name, text in COMMANDS.items()]
+    return "\n".join(
+        [_DESCRIPTION, "usage: anchorface COMMAND ...", "", *lines, "", "anchorface COMMAND --help says more."]
     )
 
 
@@ -136,7 +155,7 @@ def _with_option_name(message: str) -> str:
         "control_weight": "control-weight",
         "clip_skip": "clip-skip",
     }
-    words = "seed|steps|cfg|negative|sampler|width|height|frame|length|fps|drive|window|overlap|compare"
+    words = "seed|steps|cfg|negative|sampler|width|height|frame|length|fps|drive|motion|window|overlap|compare"
     words += "|anchor.index|anchor.keep|anchor.driving|control_weight|clip_skip|vram|controlnet"
     found = re.match(r"anchor\.(difference_of|difference|weight|shared_start|mixed_noise|image): ", message)
     if found:

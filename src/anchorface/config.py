@@ -186,7 +186,9 @@ class AnimateRequest:
     sampling: SamplingOptions = field(default_factory=SamplingOptions)
     anchor: AnchorOptions = field(default_factory=AnchorOptions)
     drive: _Path | None = None
-    """Video or .track file whose face is followed. Default: the motion module moves as it likes."""
+    """Video, .track, recorder's .csv or .json, or timeline .yaml that is followed. Default: the module moves freely."""
+    motion: str | None = None
+    """What the face does, in words, instead of a driver: "she blinks twice, then smiles"."""
     length: Annotated[int | None, tyro.conf.arg(aliases=("-L",))] = None
     """Frames to sample; the driver is resampled to them at --fps. Default: the driver as it is, else 16."""
     fps: float = 8.0
@@ -206,6 +208,9 @@ class AnimateRequest:
 
     def __post_init__(self) -> None:
         """Refuse what no clip could satisfy."""
+        _require(self.motion is None or bool(self.motion.strip()), "motion", "a sentence", self.motion)
+        if self.motion is not None and self.drive is not None:
+            raise InputError("motion: a clip follows words or a driver, not both; leave --motion or --drive out.")
         _check_timing(self.length, self.fps, self.control_weight)
         _require(self.window is None or self.window >= 2, "window", "at least 2 frames", self.window)
         ok = 0 <= self.overlap < (self.window or self.overlap + 1)

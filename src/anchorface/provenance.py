@@ -19,7 +19,6 @@ import re
 from collections.abc import Mapping
 from pathlib import Path, PurePath
 from typing import Any
-from xml.sax.saxutils import escape, unescape
 
 from .errors import InputError
 
@@ -98,6 +97,8 @@ def pretty(recipe: Mapping[str, Any]) -> str:
 
 def xmp_packet(recipe: Mapping[str, Any]) -> bytes:
     """XMP packet with the Digital Source Type, a description, and the recipe under our own namespace."""
+    from xml.sax.saxutils import escape  # brings urllib and http along: too slow for --help
+
     text = f"""<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
 <rdf:Description rdf:about="" xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
@@ -160,6 +161,8 @@ def _embedded_text(path: Path) -> str | None:
         return _mp4_comment(path)
     found = re.search(rb"<anchorface:recipe>(.*?)</anchorface:recipe>", _as_bytes(info.get("xmp", b"")), re.DOTALL)
     if found:
+        from xml.sax.saxutils import unescape
+
         return unescape(found[1].decode())
     return _as_bytes(info.get("Comment") or info.get("comment") or b"").decode()
 

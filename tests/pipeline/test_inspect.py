@@ -150,6 +150,7 @@ def test_what_can_be_used():
         "an AnimateDiff motion module, v3 form",
         "a whole U-Net with motion modules",
         "an AnimateDiff motion LoRA",
+        "a ControlNet for SD 1.x",
         "a T2I-Adapter for SD 1.x",
         "a VAE of Stable Diffusion's kind",
     }

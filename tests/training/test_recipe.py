@@ -50,3 +50,28 @@ def test_finished_recipe_is_not_run_again(smoke_suite):
     )
     assert one == two
     assert np.unique(list(one)).size == len(one)
+
+
+@pytest.mark.slow
+def test_a_run_starts_from_a_finished_suite(smoke_suite, tmp_path):
+    from dataclasses import replace
+
+    from safetensors.torch import load_file
+
+    from anchorface.errors import ModelError
+    from anchorface.training.start import start_from
+
+    work = tmp_path / "smoke"
+    work.mkdir()
+    start_from(smoke_suite, work)
+    recipe = RECIPES["smoke"]
+    still = {n: replace(getattr(recipe, n), steps=1, lr=0.0) for n in ("t2i", "motion")}
+    (tmp_path / "data").symlink_to(smoke_suite.parent.parent / "data")
+    rebuild(replace(recipe, **still), work, work / "suite")
+    for piece in ("unet", "text_encoder", "motion_adapter", "control_adapter"):
+        one, two = (load_file(next((f / piece).glob("*.safetensors"))) for f in (smoke_suite, work / "suite"))
+        assert all(np.array_equal(one[k], two[k]) for k in one), piece
+    with pytest.raises(ModelError, match="new --work"):
+        start_from(smoke_suite, work)
+    with pytest.raises(ModelError, match="not a suite"):
+        start_from(tmp_path, tmp_path)

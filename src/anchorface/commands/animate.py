@@ -35,6 +35,8 @@ def animate(
 
     Example: anchorface animate "a man with a red beard" --drive talk.mp4 -L 16 -o out.mp4
 
+    Or, in words: anchorface animate "a man with a red beard" --motion "he nods twice and smiles" -o out.mp4
+
     Args:
         drop_anchor: Cut the anchor from the clip: the same as --no-keep-anchor.
     """
@@ -46,7 +48,9 @@ def animate(
         *existing("--anchor-image", request.anchor.image),
     ]  # fmt: skip
     path = check_output(request.output, inputs=inputs, folder=True)
-    if request.length or request.drive is None:  # else the driver decides, and the pipeline checks
+    if request.length or (
+        request.drive is None and request.motion is None
+    ):  # else the driver decides, and the pipeline checks
         request.anchor.resolve(request.length or DEFAULT_FRAMES)
     beside = check_output(comparison_path(path), inputs=inputs) if request.compare else None
 
@@ -74,12 +78,12 @@ def comparison_path(output: Path) -> Path:
 
 def _compared(clip: "ComparedClip", drive: Path | None) -> "Clip":
     """The clip's panels in a row, led by the driver's own picture where there is one."""
-    from ..motion.files import is_track_file
+    from ..motion.formats import is_motion_file
     from ..types import Clip
     from ..video import side_by_side
 
     panels = {}
-    if drive is not None and not is_track_file(drive):
+    if drive is not None and not is_motion_file(drive):
         panels["driver"] = _driver_pictures(clip, drive)
     panels |= {_LABELS.get(name, name): value for name, value in clip.panels.items()}
     return Clip(side_by_side(panels), clip.fps, {**clip.record, "panels": list(panels)})

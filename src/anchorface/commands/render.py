@@ -31,7 +31,7 @@ def render(
     Example: anchorface render talk.track --maps normal,depth,shaded -o preview.mp4
 
     Args:
-        track: A .track file.
+        track: A .track file, a recorder's .csv or .json, or a timeline .yaml.
         maps: Kinds of maps, separated by commas; several are laid side by side.
         width: Width of one map in pixels. Default: as the track's camera, 512 at most.
         height: Height of one map in pixels. Default: as the track's camera, 512 at most.
@@ -48,11 +48,11 @@ def render(
             raise InputError(f"{option}: expected a positive number of pixels, got {value}.")
 
     from ..control.maps import render_maps
-    from ..motion.files import load_track
+    from ..motion.formats import load_motion
     from ..provenance import sha256
     from ..video import write_clip
 
-    loaded = load_track(track)
+    loaded = load_motion(track)
     size = _size(loaded.camera, width, height)
     drawn = render_maps(loaded, kinds, *size)
     record = {

@@ -150,11 +150,11 @@ def invert_picture(
 
     def predict(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
         step = int((timesteps == t.cpu()).nonzero()[0])
-        added = residuals(control["steering"], x[:, :, None], t, prompt, step, len(timesteps))
+        added = residuals(control.get("steering", ()), x[:, :, None], t, prompt, step, len(timesteps))
         return models.unet(x[:, :, None], t, encoder_hidden_states=prompt, **added).sample[:, :, 0]
 
     controlled = inject(models.unet, control["features"], control["weight"])
-    beside = resident_controlnets(models, control["steering"])
+    beside = resident_controlnets(models, control.get("steering", ()))
     with resident(models, "unet"), beside, ghost(models.unet, ALL), controlled:
         path = invert(predict, latent, timesteps, alphas, progress=progress)[:, 0]
     if float(scheduler.init_noise_sigma) != 1:

@@ -1,6 +1,8 @@
 """A driver (video, track or ready maps) -> control maps and features at the clip's timing and size."""
 
-from dataclasses import dataclass
+import math
+import warnings
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -10,14 +12,18 @@ from ..control.adapter import features, stack_maps
 from ..conventions import DEFAULT_FRAMES
 from ..errors import InputError, ModelError
 from ..motion.edit import resample, trim
-from ..motion.files import is_track_file, load_track
+from ..motion.formats import is_motion_file, load_motion
+from ..motion.perform import perform
+from ..motion.words import timeline_from_words
 from ..types import ConditionMaps, FaceTrack
 from .controlnets import needed_kinds
 from .loading import Models
 
 Request = AnimateRequest | ImagineRequest
 
-_NOTHING_TO_FOLLOW = "controlnet: expected a driver whose face its pictures show (--drive VIDEO or TRACK), got none."
+_NOTHING_TO_FOLLOW = (
+    "controlnet: expected a driver whose face its pictures show (--drive VIDEO or TRACK, or words), got none."
+)
 
 
 @dataclass(frozen=True)
@@ -48,28 +54,36 @@ class Driver:
 
 
 def check_driver_file(request: Request, *, given: bool = False) -> None:
-    """Refuse a missing driver before anything is loaded; ``given``: there is one in memory.
+    """Refuse a missing driver, and words without an action, before anything is loaded.
+
+    Args:
+        request: what to make.
+        given: there is a driver in memory.
 
     Raises:
-        InputError: ``request.drive`` does not exist, or ControlNets have nothing to follow.
+        InputError: ``request.drive`` does not exist, ``request.motion`` says nothing that a face can do, or ControlNets
+            have nothing to follow.
     """
+    if _words(request) is not None:
+        timeline_from_words(_words(request))
     if request.drive is not None and not Path(request.drive).expanduser().exists():
         raise InputError(f"drive: {request.drive} does not exist.")
-    if request.models.controlnet and request.drive is None and not given:
+    if request.models.controlnet and request.drive is None and _words(request) is None and not given:
         raise InputError(_NOTHING_TO_FOLLOW)
 
 
 def drive(request: Request, models: Models, track: FaceTrack | None, maps: ConditionMaps | None) -> Driver:
-    """The driver: ``maps`` if given, else ``track``, else ``request.drive``, else nothing.
+    """The driver: ``maps`` if given, else ``track``, else ``request.drive``, else ``request.motion``, else nothing.
 
     A track is resampled to ``request.length`` frames at ``request.fps``, or used as it is when no length is
-    asked for. Without a driver the clip has ``request.length`` frames, or 16.
+    asked for. Words are played at ``request.fps`` in ``request.length`` frames, or in as many as they need (16 at
+    least, and what the motion module knows at most). Without a driver the clip has ``request.length`` frames, or 16.
 
     Raises:
         InputError: the driver cannot be read, or maps and length disagree.
         ModelError: there is neither a control adapter nor a ControlNet to follow a driver with.
     """
-    driven = maps is not None or track is not None or request.drive is not None
+    driven = maps is not None or track is not None or request.drive is not None or _words(request) is not None
     if driven and models.control is None and not models.controlnets:
         raise ModelError(
             f"{models.folder} has no control_adapter/: leave the driver out, add an adapter, or give a --controlnet."
@@ -82,6 +96,8 @@ def drive(request: Request, models: Models, track: FaceTrack | None, maps: Condi
         return Driver(track, maps, len(maps), float(maps.fps))
     if track is None and request.drive is not None:
         track = _read_track(Path(request.drive).expanduser())
+    if track is None and _words(request) is not None:
+        return _perform(request, models)
     if track is None:
         return Driver(None, None, request.length or DEFAULT_FRAMES, float(request.fps))
     if request.length is not None:
@@ -113,16 +129,32 @@ def render(driver: Driver, models: Models, sampling: SamplingOptions) -> Conditi
 @torch.no_grad()
 def control_features(models: Models, maps: ConditionMaps | None) -> list[torch.Tensor] | None:
     """Adapter features of the maps, one [F, C_i, h_i, w_i] per down block; None without maps or adapter."""
-    return (
-        None
-        if maps is None or models.control is None
-        else features(models.control, stack_maps(maps, models.control.kinds))
-    )
+    if maps is None or models.control is None:
+        return None
+    return features(models.control, stack_maps(maps, models.control.kinds))
+
+
+def _words(request: Request) -> str | None:
+    return request.motion if isinstance(request, AnimateRequest) else None
+
+
+def _perform(request: AnimateRequest, models: Models) -> Driver:
+    """The words of ``request``, played."""
+    frames = request.length
+    if frames is None:
+        natural = timeline_from_words(request.motion, None, request.fps)
+        frames = min(max(DEFAULT_FRAMES, math.ceil(natural.seconds * request.fps - 1e-6)), models.max_frames)
+    timeline = timeline_from_words(request.motion, frames, request.fps)
+    for note in timeline.notes:
+        warnings.warn(note, UserWarning, stacklevel=1)
+    track = perform(timeline, frames, request.fps, seed=request.sampling.seed)
+    track = replace(track, info={**track.info, "words": request.motion})
+    return Driver(track, None, frames, float(request.fps))
 
 
 def _read_track(path: Path) -> FaceTrack:
-    if is_track_file(path):
-        return load_track(path)
+    if is_motion_file(path):
+        return load_motion(path)
     from ..tracking.track import track_video
 
     return track_video(path)[0]

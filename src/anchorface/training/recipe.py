@@ -18,11 +18,13 @@ from torch import Tensor, nn
 
 from ..anchor.ghost import ghost
 from ..control.adapter import inject
+from ..errors import ModelError
 from ..suite.synth.dataset import make_set, read_set
 from ..suite.synth.world import Look, draw_look, vocabulary
 from . import autoencoder, diffusion
 from .critic import Critic, sharpening_loss
 from .loop import Budget, train
+from .start import start_from
 from .text import Naming, naming_loss, spoken
 from .vocabulary import build_tokenizer
 
@@ -109,6 +111,11 @@ class Workshop:
         if done.exists():
             model.load_state_dict(torch.load(done, weights_only=True))
             return
+        start = self.work / f"{name}.start.pt"
+        if start.exists():  # another run's weights (training/start.py); of the video net only the motion modules
+            _, unknown = model.load_state_dict(torch.load(start, weights_only=True), strict=False)
+            if unknown:
+                raise ModelError(f"{start}: holds other layers than this recipe's, {unknown[0]} for one.")
         train(name, model, loss_of, budget, self.work, on_log=log.info)
         torch.save(model.state_dict(), done)
 
@@ -305,6 +312,9 @@ def main() -> None:
     parser.add_argument("--scale", choices=list(RECIPES), default="v0")
     parser.add_argument("--work", type=Path, default=None, help="state folder, default ~/.cache/anchorface-train/SCALE")
     parser.add_argument("-o", "--output", type=Path, default=None, help="model folder to write, default WORK/suite")
+    parser.add_argument(
+        "--start", type=Path, help="model folder whose weights the stages begin with; needs a new --work"
+    )
     parser.add_argument("--until", default="export", choices=STAGES)
     parser.add_argument("--steps", nargs="*", default=[], metavar="STAGE=N", help="other budgets, e.g. t2i=20000")
     args = parser.parse_args()
@@ -315,6 +325,8 @@ def main() -> None:
         recipe = replace(recipe, **{stage: replace(getattr(recipe, stage), steps=int(steps))})
     work = args.work or Path.home() / ".cache/anchorface-train" / args.scale
     work.mkdir(parents=True, exist_ok=True)
+    if args.start:
+        start_from(args.start, work)
     (work / "recipe.json").write_text(json.dumps(recipe, default=lambda x: x.__dict__, indent=1))
     rebuild(recipe, work, args.output or work / "suite", args.until)
 

@@ -1,0 +1,63 @@
+"""README's moving picture: ``python tools/readme_picture.py OUT.webp [--seeds 1 2 3]``.
+
+One row per prompt, all driven by examples/driver.mp4: the driver, the map the model is shown, the text-to-image
+model's picture (the anchor), plain AnimateDiff from the same noise, and the anchored clip.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from anchorface.config import AnimateRequest, ModelOptions, SamplingOptions
+from anchorface.motion.edit import resample
+from anchorface.pipeline.animate import animate
+from anchorface.pipeline.loading import load_models
+from anchorface.tracking.track import read_driver, track_video
+from anchorface.types import Clip
+from anchorface.video import write_clip
+from anchorface.video.read import resample_times
+
+ROOT = Path(__file__).parents[1]
+PROMPTS = (
+    "a portrait of a young woman with long red hair, smiling, in front of a blue background",
+    "a close-up of a man, bald, with brown skin, in a forest",
+    "a portrait of an old woman with short white hair, on a green background",
+)
+SIDE = 144
+
+
+def main() -> None:
+    """Animate each prompt and lay the panels out."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--seeds", type=int, nargs="*", default=[1, 2, 3])
+    parser.add_argument("--driver", type=Path, default=ROOT / "examples/driver.mp4")
+    parser.add_argument("--frames", type=int, default=16)
+    args = parser.parse_args()
+    track = resample(track_video(args.driver)[0], args.frames, 8.0)
+    frames, fps, _ = read_driver(args.driver)
+    shown = resample_times(np.arange(len(frames)) / fps, 8.0, duration=len(frames) / fps)[: args.frames]
+    driver = frames[np.resize(shown, args.frames)]
+    models = load_models(ModelOptions(device="cpu"))
+    rows, records = [], []
+    for prompt, seed in zip(PROMPTS, args.seeds, strict=True):
+        request = AnimateRequest(prompt, sampling=SamplingOptions(seed=seed), compare=True)
+        clip = animate(request, track=track, models=models)
+        records.append({key: clip.record[key] for key in ("prompt", "sampling", "anchor_index", "model")})
+        names = ("shaded", "text_to_image", "animatediff", "anchored")
+        rows.append(np.concatenate([_sized(driver), *(_sized(clip.panels[n]) for n in names)], 2))
+    record = {"command": "tools/readme_picture.py", "rows": records, "columns": ["driver", *names]}
+    write_clip(
+        Clip(np.concatenate(rows, 1), 8.0, record), args.output, source_type="compositeWithTrainedAlgorithmicMedia"
+    )
+
+
+def _sized(frames: np.ndarray) -> np.ndarray:
+    size = (SIDE, SIDE)
+    return np.stack([np.asarray(Image.fromarray(f).resize(size, Image.Resampling.LANCZOS)) for f in frames])
+
+
+if __name__ == "__main__":
+    main()
