@@ -2,8 +2,8 @@
 
     python examples/01_words.py [OUTPUT.mp4] [--steps N]
 
-The sentence becomes a timeline, which people can edit, and that a track. The track can go elsewhere, too: as a Live Link
-Face CSV, or as glTF with 52 morph targets.
+The sentence becomes a timeline, which people can edit, and that a track. The track can go elsewhere too: as a Live
+Link Face CSV, or as glTF with 52 morph targets.
 """
 
 import argparse

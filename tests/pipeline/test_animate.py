@@ -67,7 +67,7 @@ class TestLong:
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
 
         def kill(done, total):
-            if done > 15 + 6:  # in the second of three steps of five windows
+            if done > 21 + 9:  # in the second of three steps of seven windows
                 raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
@@ -252,7 +252,7 @@ class TestRefused:
 
     def test_longer_than_the_motion_module_knows(self, models):
         with pytest.raises(InputError, match="up to 12 frames, got 13; use --length 12"):
-            animate(AnimateRequest(PROMPT, length=13), models=models)
+            animate(AnimateRequest(PROMPT, length=13, anchor=AnchorOptions("off")), models=models)
 
     def test_anchor_outside_the_clip(self, models):
         with pytest.raises(InputError, match="anchor.index: .*of the clip's 4"):
