@@ -1,11 +1,10 @@
 """What commands say: progress on stderr when it is a terminal, one closing line on stdout."""
 
 import contextlib
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-
-from rich.console import Console
 
 Report = Callable[[int, int], None]
 """How stages report progress: ``progress(steps done, steps in all)``."""
@@ -13,6 +12,11 @@ Report = Callable[[int, int], None]
 
 def say(text: str, *, stderr: bool = False, style: str | None = None) -> None:
     """Print ``text`` as it is: no markup, no wrapping, so that paths can be copied."""
+    if style is None:
+        print(text, file=sys.stderr if stderr else sys.stdout)
+        return
+    from rich.console import Console  # a tenth of the time that --help may take
+
     Console(stderr=stderr).print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -30,6 +34,8 @@ def progress_bar(task: str) -> Iterator[Report]:
 
     Until the first report (networks are being loaded) the bar pulses.
     """
+    from rich.console import Console
+
     console = Console(stderr=True)
     if not console.is_terminal:
         yield lambda done, total: None

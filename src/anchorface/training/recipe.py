@@ -23,6 +23,8 @@ from ..suite.synth.dataset import make_set, read_set
 from ..suite.synth.world import Look, draw_look, vocabulary
 from . import autoencoder, diffusion
 from .critic import Critic, sharpening_loss
+from .holes import hide_features
+from .holes import importance as importance_of
 from .loop import Budget, train
 from .start import start_from
 from .text import Naming, naming_loss, spoken
@@ -203,7 +205,9 @@ class Workshop:
         return encoder.eval().requires_grad_(False)
 
     def t2i(self, text, latents: Tensor, maps: np.ndarray, ids: Tensor, empty: Tensor):
-        """Train U-Net and control adapter together, half of the rows with maps; one caption in ten is empty.
+        """Train U-Net and control adapter together: a third of the rows with maps, a third with the features cut out.
+
+        One caption in ten is empty.
 
         latents [2, N, 8, h, w]: of the pictures and of their mirror images.
         """
@@ -212,8 +216,9 @@ class Workshop:
         unet = diffusion.build_unet(self.recipe.scale)
         adapter = diffusion.build_control_adapter(self.recipe.scale)
         model = nn.ModuleDict({"unet": unet, "adapter": adapter})
-        importance = cells(maps)
-        shown = -(-budget.batch // 2)
+        importance = importance_of(maps)
+        third = -(-budget.batch // 3)
+        shown = min(2 * third, budget.batch)
 
         def loss_of(step: int, generator: torch.Generator) -> Tensor:
             pick = torch.randint(len(maps), (budget.batch,), generator=generator)
@@ -222,8 +227,10 @@ class Workshop:
             words[torch.rand(budget.batch, generator=generator) < 0.1] = empty
             with torch.no_grad():
                 states = text(words).last_hidden_state
+            guides = maps[pick[:shown].numpy()]
+            guides[third:] = hide_features(guides[third:], generator)
             with torch.autocast("cpu", dtype=torch.bfloat16):
-                features = adapter(maps_to_tensor(maps[pick[:shown].numpy()], mirrored[:shown].numpy()))
+                features = adapter(maps_to_tensor(guides, mirrored[:shown].numpy()))
             features = [torch.cat([f, f.new_zeros(budget.batch - shown, *f.shape[1:])]) for f in features]
             weight = torch.where(mirrored[:, None, None, None], importance[pick].flip(-1), importance[pick])
             return diffusion.t2i_loss(
@@ -245,7 +252,7 @@ class Workshop:
         video = diffusion.UNetMotionModel.from_unet2d(unet, module)
         video.freeze_unet2d_params()
         frames = clips.shape[1]
-        importance = cells(maps.reshape(-1, *maps.shape[2:])).reshape(*clips.shape[:2], 1, *clips.shape[-2:])
+        importance = importance_of(maps.reshape(-1, *maps.shape[2:])).reshape(*clips.shape[:2], 1, *clips.shape[-2:])
 
         def loss_of(step: int, generator: torch.Generator) -> Tensor:
             pick = torch.randint(len(clips), (budget.batch,), generator=generator)
@@ -264,13 +271,6 @@ class Workshop:
 
         self._train("motion", video, loss_of, budget)
         return video.eval().requires_grad_(False)
-
-
-def cells(maps: np.ndarray) -> Tensor:
-    """Importance [N, 1, h, w] of latent cells from map channels [N, H, W, 4] (see autoencoder.face_weight)."""
-    parts = (torch.from_numpy(autoencoder.face_weight(maps[i : i + 512])) for i in range(0, len(maps), 512))
-    pooled = torch.cat([torch.nn.functional.avg_pool2d(part, 8) for part in parts])
-    return pooled / pooled.mean()
 
 
 def rebuild(recipe: Recipe, work: Path, output: Path, until: str = "export") -> None:
