@@ -85,7 +85,7 @@ def make_timeline(script: Script, frames: int | None = None, fps: float = 8.0) -
     if limit is not None and natural > limit + 1e-6:
         stage, at, pace = _fitted(script, seconds or limit, limit)
         needed = math.ceil(natural * fps) + 1
-        how = "pauses shortened" if pace.all > 0.999 else f"everything {1 / pace.all:.2g} times as fast"
+        how = "pauses shortened" if pace.all > 0.96 else f"everything {1 / pace.all:.1f} times as fast"
         notes.append(
             f"compressed: the words take {natural:.1f} s by nature, the clip has {seconds:.1f} s ({how}); "
             f"-L {needed} shows them at their own speed."

@@ -35,6 +35,7 @@ class _Reader:
         self.nouns: list[Item] = []
         self.latest: list[Intent] = []
         self.listing = False
+        self.inherited = False
         self.join_next = False
         self.after_next = False
         self.pending: list[Step] = []
@@ -72,14 +73,16 @@ class _Reader:
         if not predicates:
             self._loose(clause, following)
             return
-        if clause.joint == "and" and self._diagonal(predicates[0]):
+        inherits = self.last is not None and predicates[0].head is self.last.head and predicates[0].head is not None
+        # "looks up and to the left" is one look; the "and" of "looks left, right and up" ends a list.
+        if clause.joint == "and" and not self.inherited and self._diagonal(predicates[0]):
             return
+        self.inherited = inherits
         intents = intents_of(predicates, clause, self.script)
         for intent in intents:
             if intent.side == "other":
                 before = next((other.side for other in reversed(self.latest) if other.side), "left")
                 intent.side = {"left": "right", "right": "left", "up": "down", "down": "up"}.get(before, "right")
-        inherits = self.last is not None and predicates[0].head is self.last.head and predicates[0].head is not None
         if inherits and clause.joint == "comma" and self.latest and not self.latest[-1].side and self.steps:
             # "winks, first left, then right": the first word was the heading, not a deed of its own.
             self.steps[-1].intents = [i for i in self.steps[-1].intents if i is not self.latest[-1]]
