@@ -9,6 +9,7 @@ Importing this module imports neither torch nor numpy.
 import dataclasses
 import difflib
 import math
+import re
 import types
 import typing
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import tyro
 
+from .conventions import FACE_CHOICE
 from .errors import InputError
 
 Sampler = Literal["ddim", "euler", "euler_a", "dpmpp_2m"]
@@ -159,6 +161,8 @@ class ImagineRequest:
     sampling: SamplingOptions = field(default_factory=SamplingOptions)
     drive: _Path | None = None
     """Video or .track file whose frame steers the face. Default: no control."""
+    face: str = "largest"
+    """Which face of a --drive video: largest, left or right in the picture, or its number from the left."""
     frame: int = 0
     """Frame of the driver, counted after resampling (see --length): an anchor index of animate."""
     length: Annotated[int | None, tyro.conf.arg(aliases=("-L",))] = None
@@ -172,6 +176,7 @@ class ImagineRequest:
 
     def __post_init__(self) -> None:
         """Refuse what no driver could satisfy."""
+        _check_face(self.face)
         _require(self.frame >= 0, "frame", "0 or more", self.frame)
         _check_timing(self.length, self.fps, self.control_weight)
 
@@ -187,6 +192,8 @@ class AnimateRequest:
     anchor: AnchorOptions = field(default_factory=AnchorOptions)
     drive: _Path | None = None
     """Video, .track, recorder's .csv or .json, or timeline .yaml that is followed. Default: the module moves freely."""
+    face: str = "largest"
+    """Which face of a --drive video: largest, left or right in the picture, or its number from the left."""
     motion: str | None = None
     """What the face does, in words, instead of a driver: "she blinks twice, then smiles"."""
     length: Annotated[int | None, tyro.conf.arg(aliases=("-L",))] = None
@@ -208,6 +215,7 @@ class AnimateRequest:
 
     def __post_init__(self) -> None:
         """Refuse what no clip could satisfy."""
+        _check_face(self.face)
         _require(self.motion is None or bool(self.motion.strip()), "motion", "a sentence", self.motion)
         if self.motion is not None and self.drive is not None:
             raise InputError("motion: a clip follows words or a driver, not both; leave --motion or --drive out.")
@@ -215,6 +223,10 @@ class AnimateRequest:
         _require(self.window is None or self.window >= 2, "window", "at least 2 frames", self.window)
         ok = 0 <= self.overlap < (self.window or self.overlap + 1)
         _require(ok, "overlap", "0 or more, and less than the window", self.overlap)
+
+
+def _check_face(face: str) -> None:
+    _require(re.fullmatch(FACE_CHOICE, face) is not None, "face", "largest, left, right or a number from 1 to 5", face)
 
 
 def _check_timing(length: int | None, fps: float, control_weight: float) -> None:

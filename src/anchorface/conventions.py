@@ -47,3 +47,6 @@ Fixed, so that depth never flickers.
 
 DEFAULT_FPS: float = 8.0
 DEFAULT_FRAMES: int = 16
+
+FACE_CHOICE = r"largest|left|right|[1-5]"
+"""Which face of a picture with several is meant: left and right are the picture's, numbers count from its left."""

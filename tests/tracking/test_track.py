@@ -134,3 +134,82 @@ def test_blinks_are_seen(detector):
     truth, seen = clip.truth.expression[:, lids].mean(1), track.expression[:, lids].mean(1)
     assert seen[truth > 0.9].min() > seen[truth < 0.1].max() + 0.2
     assert np.corrcoef(truth, seen)[0, 1] > 0.9
+
+
+# --- several faces
+
+
+@pytest.fixture(scope="module")
+def pair(clip):
+    """Two people side by side, the right one smaller: frames [4, 384, 704, 3]."""
+    from PIL import Image
+
+    other = synthetic_clip(SEED + 1, frames=4, size=320).frames
+    frames = np.full((4, 384, 704, 3), 127, np.uint8)
+    frames[:, :, :384] = clip.frames[:4]
+    frames[:, 32:352, 384:] = np.stack([np.asarray(Image.fromarray(f)) for f in other])
+    return frames
+
+
+@pytest.mark.parametrize(("face", "side"), [("left", 0), ("right", 1), ("1", 0), ("2", 1)])
+def test_the_chosen_face_is_followed(pair, face, side):
+    found = MediaPipeDetector(face).detect(pair)
+    assert found.found.all() and found.faces.max() == 2
+    assert ((found.landmarks[:, :468, 0].mean(1) > 384) == side).all()
+
+
+def test_a_face_that_is_not_there_or_is_no_choice(pair):
+    with pytest.raises(NoFaceError, match="number 3 from the left .* at most 2"):
+        track_frames(pair, 8.0, detector=MediaPipeDetector("3"))
+    with pytest.raises(InputError, match="largest, left, right"):
+        MediaPipeDetector("biggest")
+
+
+def test_report_says_what_was_wrong_and_done(pair, detector):
+    frames = (pair * 0.12).astype(np.uint8)
+    frames[2] = 0
+    _, report = track_frames(frames, 8.0, detector=detector)
+    assert any("2 faces" in text for text in report.warnings) and any("dark" in text for text in report.warnings)
+    assert any("brightened" in text for text in report.done) and any("interpolated" in text for text in report.done)
+
+
+# --- photos
+
+
+def test_photos_of_any_size_give_one_shape(clip, detector, tmp_path):
+    from PIL import Image
+
+    from anchorface.face.model import FaceModel
+    from anchorface.tracking.photos import shape_from_photos
+
+    for i, frame in enumerate(clip.frames):
+        size = 300 + 40 * i
+        Image.fromarray(frame).resize((size, size), Image.Resampling.LANCZOS).save(tmp_path / f"{i}.png")
+    Image.new("RGB", (200, 300), "grey").save(tmp_path / "wall.png")
+    track, report = shape_from_photos(tmp_path, detector=detector)
+    assert len(track) == 1 and report.detected == len(clip.frames) and track.info["skipped"] == ["wall.png"]
+    assert not track.expression.any() and not track.rotation.any()
+
+    model = FaceModel()
+    vertices = lambda shape: model.rest(torch.as_tensor(shape, dtype=torch.float32)[None])[0][0].numpy()  # noqa: E731
+    truth, mean = vertices(clip.truth.shape), vertices(np.zeros_like(clip.truth.shape))
+    apart = lambda a: np.median(np.linalg.norm(scaled(a, truth) - truth, axis=1))  # noqa: E731
+    assert apart(vertices(track.shape)) < apart(mean)
+
+
+def scaled(points, like):
+    """``points`` [V, 3] moved and scaled onto ``like`` (least squares)."""
+    a, b = points - points.mean(0), like - like.mean(0)
+    return a * (a * b).sum() / (a * a).sum() + like.mean(0)
+
+
+def test_a_folder_without_pictures_or_faces(detector, tmp_path):
+    from PIL import Image
+
+    from anchorface.tracking.photos import shape_from_photos
+
+    with pytest.raises(InputError, match="holds no pictures"):
+        shape_from_photos(tmp_path, detector=detector)
+    Image.new("RGB", (200, 200), "white").save(tmp_path / "a.png")
+    with pytest.raises(NoFaceError, match="none of the 1 pictures"):
+        shape_from_photos(tmp_path, detector=detector)

@@ -1,13 +1,15 @@
 """``anchorface track``: a video's face as numbers."""
 
 import dataclasses
+import json
 import time
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
-from ..outputs import check_output
+from ..errors import InputError
+from ..outputs import atomic_file, check_output
 from .console import closing_line, progress_bar, say
 from .inputs import TRACK_SUFFIXES, existing
 
@@ -17,6 +19,9 @@ def track(
     *,
     output: Annotated[Path, tyro.conf.arg(aliases=("-o",), metavar="TRACK")] = Path("out.track"),
     preview: Annotated[Path | None, tyro.conf.arg(metavar="OVERLAY")] = None,
+    face: str = "largest",
+    shape_only: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
+    report: Annotated[Path | None, tyro.conf.arg(metavar="JSON")] = None,
 ) -> None:
     """Follow the face in a video and write what it does: shape, expression and head pose per frame.
 
@@ -26,21 +31,34 @@ def track(
         video: Video (mp4, mov, webm, gif), folder of pictures, or one picture.
         output: Where to write the track.
         preview: Also write the video with the fitted face drawn on it (.mp4, .gif, .webp or a folder).
+        face: Which face, where there are several: largest, left or right in the picture, or its number from the left.
+        shape_only: The input is photos of one person: one shape for all of them, as a neutral frame.
+        report: Also write the report: what was wrong with the input, what was done about it, and how good the fit is.
     """
     started = time.perf_counter()
     inputs = list(existing("VIDEO", video))
     output = check_output(output, TRACK_SUFFIXES, inputs=inputs, record=False)
     if preview is not None:
+        if shape_only:
+            raise InputError("--preview: photos of different sizes make no clip; leave --preview or --shape-only out.")
         preview = check_output(preview, inputs=[*inputs, output], folder=True, option="--preview")
+    if report is not None:
+        report = check_output(report, (".json",), inputs=[*inputs, output], record=False, option="--report")
 
     from ..motion.files import save_track
+    from ..tracking.photos import shape_from_photos
     from ..tracking.track import track_video
 
     with progress_bar("tracking") as progress:
-        result, report = track_video(video, progress=progress)
+        follow = shape_from_photos if shape_only else track_video
+        result, facts = follow(video, face=face, progress=progress)
     save_track(result, output)
-    _print_report(report)
-    closing_line(output, f"{len(result)} frames, {result.fps:g} fps", started)
+    _print_report(facts)
+    if report is not None:
+        with atomic_file(report) as target:
+            target.write_text(json.dumps(facts.to_dict(), indent=2) + "\n", encoding="utf-8")
+    made = f"one shape of {facts.detected} photos" if shape_only else f"{len(result)} frames, {result.fps:g} fps"
+    closing_line(output, made, started)
     if preview is not None:
         _write_preview(video, result, preview, started)
 
@@ -71,3 +89,5 @@ def _print_report(report: Any) -> None:
     Console().print(table)
     for warning in report.warnings:
         say(f"Note: {warning}", stderr=True)
+    for sentence in report.done:
+        say(f"Done: {sentence}", stderr=True)

@@ -95,7 +95,7 @@ def drive(request: Request, models: Models, track: FaceTrack | None, maps: Condi
             raise InputError(f"length: the maps have {len(maps)} frames, got {request.length}.")
         return Driver(track, maps, len(maps), float(maps.fps))
     if track is None and request.drive is not None:
-        track = _read_track(Path(request.drive).expanduser())
+        track = _read_track(Path(request.drive).expanduser(), request.face)
     if track is None and _words(request) is not None:
         return _perform(request, models)
     if track is None:
@@ -152,9 +152,9 @@ def _perform(request: AnimateRequest, models: Models) -> Driver:
     return Driver(track, None, frames, float(request.fps))
 
 
-def _read_track(path: Path) -> FaceTrack:
+def _read_track(path: Path, face: str) -> FaceTrack:
     if is_motion_file(path):
         return load_motion(path)
     from ..tracking.track import track_video
 
-    return track_video(path)[0]
+    return track_video(path, face=face)[0]

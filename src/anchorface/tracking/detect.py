@@ -7,6 +7,7 @@ follows the last frame's face, so with several people in the picture the same on
 
 import contextlib
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,7 +16,8 @@ from typing import Any, Protocol
 import numpy as np
 from PIL import Image
 
-from ..errors import MissingExtraError
+from ..conventions import FACE_CHOICE
+from ..errors import InputError, MissingExtraError
 
 LANDMARKS = 478
 CROP = 1.6
@@ -39,12 +41,28 @@ class Detections:
     """What was seen in F frames.
 
     ``landmarks`` [F, 478, 3] float32: pixels right and down, and MediaPipe's relative depth in the same unit (NaN where
-    nothing was found); ``found`` [F] bool; ``faces`` [F] number of faces seen, -1 where nobody counted.
+    nothing was found); ``found`` [F] bool; ``faces`` [F] number of faces seen, -1 where nobody counted; ``choice``:
+    which of them was followed; ``tiled``: frames whose face was so small that parts of the picture were searched;
+    ``brightened``: frames made lighter first.
     """
 
     landmarks: np.ndarray
     found: np.ndarray
     faces: np.ndarray
+    choice: str = "largest"
+    tiled: int = 0
+    brightened: int = 0
+
+
+def check_choice(choice: str) -> str:
+    """``choice`` of the face to follow: "largest", "left", "right", or its number from the picture's left, from 1.
+
+    Raises:
+        InputError: something else.
+    """
+    if re.fullmatch(FACE_CHOICE, choice) is None:
+        raise InputError(f"face: expected largest, left, right or a number from 1 to {_MAX_FACES}, got {choice!r}.")
+    return choice
 
 
 class Detector(Protocol):
@@ -76,8 +94,19 @@ def quiet() -> Iterator[None]:
 class MediaPipeDetector:
     """MediaPipe's face mesh with refined irises and lips (mediapipe 0.10.21, whose wheel carries the models)."""
 
-    def __init__(self) -> None:
-        """Load the networks; raises MissingExtraError when mediapipe is missing or cannot be loaded."""
+    def __init__(self, face: str = "largest") -> None:
+        """Load the networks.
+
+        Args:
+            face: which face of the first frame with a face is followed: "largest", "left" or "right" in the picture,
+                or its number from the left, from 1 (then of the first frame with so many faces).
+
+        Raises:
+            InputError: ``face`` is none of these.
+            MissingExtraError: mediapipe is missing or cannot be loaded.
+        """
+        self._choice = check_choice(face)
+        self._tiled = 0
         mesh = _face_mesh_class()
         options = {"static_image_mode": True, "refine_landmarks": True, "min_detection_confidence": 0.4}
         with quiet():
@@ -85,24 +114,27 @@ class MediaPipeDetector:
             self._many = mesh(max_num_faces=_MAX_FACES, **options)
 
     def detect(self, frames: np.ndarray, progress: Progress | None = None) -> Detections:
-        """Follow the largest face of the first frame that has one. See :class:`Detector`."""
+        """Follow the chosen face of the first frame that has it. See :class:`Detector`."""
+        self._tiled = lightened = 0
         landmarks = np.full((len(frames), LANDMARKS, 3), np.nan, np.float32)
         faces = np.full(len(frames), -1)
         last: np.ndarray | None = None
         for i, frame in enumerate(frames):
             bright = brightened(frame)
+            lightened += bright is not frame
             face = self._in_crop(bright, last) if last is not None else None
             # Every eighth frame the whole picture is searched too: is somebody else there, is it still the same?
             if face is None or i % 8 == 0:
                 everyone = self._in_picture(bright)
                 faces[i] = len(everyone)
-                if face is None and everyone:
-                    face = _refined(self._in_crop, bright, _choose(everyone, last))
+                if face is None and (chosen := _choose(everyone, last, self._choice)) is not None:
+                    face = _refined(self._in_crop, bright, chosen)
             if face is not None:
                 landmarks[i] = last = face
             if progress is not None:
                 progress(i + 1, len(frames))
-        return Detections(landmarks, np.isfinite(landmarks[:, 0, 0]), faces)
+        found = np.isfinite(landmarks[:, 0, 0])
+        return Detections(landmarks, found, faces, self._choice, self._tiled, lightened)
 
     def _in_picture(self, frame: np.ndarray) -> list[np.ndarray]:
         """All faces [478, 3] of a frame, in pixels. When none is seen, ever smaller overlapping tiles are searched."""
@@ -111,6 +143,7 @@ class MediaPipeDetector:
         for share, steps in _TILES:
             if found or min(h, w) * share < _SMALLEST_TILE:
                 break
+            self._tiled += share == _TILES[0][0]
             side_y, side_x = int(h * share), int(w * share)
             for y in np.linspace(0, h - side_y, steps).astype(int):
                 for x in np.linspace(0, w - side_x, steps).astype(int):
@@ -189,11 +222,18 @@ def _refined(
     return face if better is None else better
 
 
-def _choose(everyone: list[np.ndarray], last: np.ndarray | None) -> np.ndarray:
-    """The face nearest to where the last one was; the largest when there was none."""
-    if last is None:
+def _choose(everyone: list[np.ndarray], last: np.ndarray | None, choice: str) -> np.ndarray | None:
+    """The face nearest to where the last one was; when there was none, the chosen one, if it is there."""
+    if not everyone:
+        return None
+    if last is not None:
+        return min(everyone, key=lambda face: _distance(face, last))
+    if choice == "largest":
         return max(everyone, key=_extent)
-    return min(everyone, key=lambda face: _distance(face, last))
+    in_a_row = sorted(everyone, key=lambda face: float(face[:, 0].mean()))
+    place = {"left": 0, "right": len(in_a_row) - 1}.get(choice)
+    place = int(choice) - 1 if place is None else place
+    return in_a_row[place] if place < len(in_a_row) else None
 
 
 def _distance(face: np.ndarray, other: np.ndarray) -> float:

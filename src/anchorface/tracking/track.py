@@ -12,7 +12,7 @@ from ..errors import InputError, NoFaceError
 from ..types import FaceTrack
 from ..video import read_clip
 from ..video.read import resample_times
-from .detect import Detections, Detector, MediaPipeDetector
+from .detect import Detections, Detector, MediaPipeDetector, check_choice
 from .fit import ClipFit, FitOptions, fit_clip
 from .plausible import plausible
 from .report import TrackReport, make_report
@@ -28,30 +28,48 @@ _UNEVEN = 0.3
 
 
 def track_video(
-    path: Path | str, *, progress: Progress | None = None, focal: float | None = None, detector: Detector | None = None
+    path: Path | str,
+    *,
+    face: str = "largest",
+    progress: Progress | None = None,
+    focal: float | None = None,
+    detector: Detector | None = None,
 ) -> tuple[FaceTrack, TrackReport]:
     """Follow the face in a video, an animated picture, a folder of pictures or one picture.
 
     A clip of variable frame rate is brought to its average rate first (nearest frames). ``focal``: focal length in
-    pixels of the frames as tracked (see :func:`read_driver`), when it is known; otherwise it is estimated.
+    pixels of the frames as tracked (see :func:`read_driver`), when it is known; otherwise it is estimated. ``face``:
+    which one, where there are several (see :class:`~anchorface.tracking.detect.MediaPipeDetector`); a ``detector``
+    that is given has chosen already.
 
     Raises:
-        InputError: the file cannot be read.
+        InputError: the file cannot be read, or ``face`` is no such choice.
         NoFaceError: no face in any frame.
         MissingExtraError: mediapipe is not installed.
     """
+    check_choice(face)
     frames, fps, source = read_driver(path)
+    detector = detector or MediaPipeDetector(face)
     return track_frames(frames, fps, progress=progress, focal=focal, detector=detector, source=source)
 
 
 def read_driver(path: Path | str, *, max_side: int = MAX_SIDE) -> tuple[np.ndarray, float, dict[str, Any]]:
-    """A driver's frames [F, H, W, 3] at a constant rate, that rate, and where they came from (file name, sha256)."""
+    """A driver's frames [F, H, W, 3] at a constant rate, that rate, and where they came from.
+
+    That is: file name, sha256, and ``prepared``, sentences on what was done to the pictures.
+    """
     clip = read_clip(path, max_side=max_side)
     frames = clip.frames
+    prepared = []
+    if clip.rotation:
+        prepared.append(f"The file says that its pictures are turned: they were turned by {clip.rotation} degrees.")
+    if max(frames.shape[1:3]) == max_side:
+        prepared.append(f"Frames larger than {max_side} pixels were shrunk to that.")
     steps = np.diff(clip.timestamps)
     if len(steps) > 1 and np.ptp(steps) > _UNEVEN * np.median(steps):
+        prepared.append(f"The frame rate varies: the clip was brought to its average, {clip.fps:.4g} a second.")
         frames = frames[resample_times(clip.timestamps, clip.fps, duration=clip.duration)]
-    return frames, clip.fps, {"file": Path(path).name, "sha256": clip.sha256}
+    return frames, clip.fps, {"file": Path(path).name, "sha256": clip.sha256, "prepared": prepared}
 
 
 def track_frames(
@@ -75,6 +93,9 @@ def track_frames(
     found = (detector or MediaPipeDetector()).detect(frames, progress)
     detected = time.perf_counter()
     if not found.found.any():
+        most = int(found.faces.max())
+        if most > 0:
+            raise NoFaceError(f"face: number {found.choice} from the left was asked for, at most {most} were seen.")
         raise NoFaceError(_why_no_face(frames, brightness))
     found = replace(found, found=plausible(found.landmarks, found.found))
     height, width = frames.shape[1:3]
@@ -83,8 +104,10 @@ def track_frames(
     fitted = time.perf_counter()
     forward = rotvec_to_rotmat(fit.rotation)[:, :, 2]
     yaw = np.rad2deg(np.arctan2(forward[:, 0], forward[:, 2]))
-    report = make_report(found, fit, yaw, brightness, detected - started, fitted - detected)
-    info = {**(source or {}), "tracker": "anchorface, MediaPipe face mesh", "report": report.to_dict()}
+    source = dict(source or {})
+    prepared = tuple(source.pop("prepared", ()))
+    report = make_report(found, fit, yaw, brightness, detected - started, fitted - detected, prepared)
+    info = {**source, "tracker": "anchorface, MediaPipe face mesh", "report": report.to_dict()}
     return _to_track(fit, found, fps, info), report
 
 
