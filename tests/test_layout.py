@@ -47,6 +47,7 @@ MAY_REACH_UP = {
     ("pipeline.loading", "suite"): "where the embedded models lie; suite/__init__.py imports nothing",
     ("pipeline.anchoring", "video"): "an anchor picture is read from a file",
     ("tracking.track", "video"): "`track_video` starts from a file",
+    ("tracking.photos", "video"): "so does `shape_from_photos`",
 }
 
 ANCHOR_MAY_IMPORT = {"errors", "conventions", "types", "anchor", "torch", "diffusers"}

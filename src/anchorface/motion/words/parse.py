@@ -7,7 +7,7 @@ from .adverbs import modify
 from .frames import direction
 from .intents import HEAD_REGIONS, Intent, Script, Step
 from .predicates import Predicate, intents_of, predicates_of
-from .reading import Clause, Item, clauses_of, items_of
+from .reading import Clause, Item, clauses_of, holds_head, items_of, without_noun_look
 
 _SAD = frozenset(
     {"frown", "anger", "sadness", "disgust", "worry", "fear", "cry", "corners_down", "wince", "pout", "confusion"}
@@ -66,7 +66,11 @@ class _Reader:
         items = [item for item in clause.items if item.kind not in ("unknown", "appearance")]
         if not any(item.kind != "subj" for item in items):
             return
-        clause = Clause(clause.joint, clause.text, clause.comma, clause.fronted, items)
+        clause = Clause(clause.joint, clause.text, clause.comma, clause.fronted, without_noun_look(items))
+        if holds_head(clause):
+            self.script.forbidden.append("turn")
+            self._eyes_only(self.steps)
+            return
         if self._repeats(clause):
             return
         predicates = predicates_of(clause, following, self.last, self.nouns)
@@ -230,10 +234,11 @@ class _Reader:
         durations = [item for item in clause.items if item.kind == "dur"]
         later = durations and following is not None and following.text in _LATER
         delays = [item for item in durations if item.prep.startswith("after") or "upon" in item.prep]
+        aspect = clause.first("aspect")
         if delays or later:
             self.delay += sum(float(item.value) for item in delays or durations)
-            return
-        aspect = clause.first("aspect")
+            if aspect is None or aspect.value != "stop":  # else "and fades after a second"
+                return
         if aspect is not None and aspect.value in ("keep", "wait"):
             wait = Intent("still", words=aspect.text)
             modify([wait], [*self.carried, *clause.items])

@@ -207,3 +207,18 @@ def _joined(joints: list[Item]) -> Clause:
         return Clause(str(last.value), last.text, "comma" in values, opened)
     text = next(item.text for item in joints if item.value == strongest)
     return Clause(strongest, text, "comma" in values)
+
+
+def without_noun_look(items: list[Item]) -> list[Item]:
+    """``items`` without the look of "a sad look appears": after an action it is a noun, not a deed of its own."""
+    acts = [False, *(item.kind == "act" for item in items)]
+    is_look = [item.kind == "verb" and item.value == item.text == "look" for item in items]
+    return [item for item, act, look in zip(items, acts, is_look, strict=False) if not (act and look)]
+
+
+def holds_head(clause: Clause) -> bool:
+    """Whether the clause is "without moving her head" or "head still": no deed, but looks are then the eyes' alone."""
+    nouns = {item.value for item in clause.items if item.kind == "noun"}
+    rest = [item for item in clause.items if item.kind not in ("subj", "noun", "neg")]
+    still = [x for x in rest if (x.kind, x.value) == ("act", "still") or (x.kind == "aspect" and x.text == "still")]
+    return nouns == {"head"} and bool(still) and all(x in still or x.kind == "aspect" for x in rest)
