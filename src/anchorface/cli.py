@@ -153,10 +153,13 @@ def _with_option_name(message: str) -> str:
         "anchor.index": "anchor-index",
         "anchor.keep": "keep-anchor",
         "control_weight": "control-weight",
+        "control_schedule": "control-schedule",
+        "control_region": "control-region",
         "clip_skip": "clip-skip",
     }
     words = "seed|steps|cfg|negative|sampler|width|height|frame|length|fps|drive|motion|window|overlap|compare"
-    words += "|anchor.index|anchor.keep|anchor.driving|control_weight|clip_skip|vram|controlnet"
+    words += "|anchor.index|anchor.keep|anchor.driving|control_weight|control_schedule|control_region"
+    words += "|face|clip_skip|vram|controlnet"
     found = re.match(r"anchor\.(difference_of|difference|weight|shared_start|mixed_noise|image): ", message)
     if found:
         return "--anchor-" + found[1].replace("_", "-") + message[found.end() - 2 :]

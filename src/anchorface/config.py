@@ -25,6 +25,9 @@ from .errors import InputError
 Sampler = Literal["ddim", "euler", "euler_a", "dpmpp_2m"]
 """Samplers that can be asked for; euler_a is the one that adds fresh noise at every step."""
 
+ControlRegion = Literal["all", "pose", "upper", "lower"]
+"""Parts of the face that control maps steer (``control.regions.FREE``)."""
+
 SAMPLERS: tuple[str, ...] = get_args(Sampler)
 
 _Path = Annotated[Path, tyro.conf.arg(metavar="PATH")]
@@ -171,6 +174,10 @@ class ImagineRequest:
     """Frames per second to resample the driver to; only read with --length."""
     control_weight: float = 1.0
     """Strength of the control maps."""
+    control_schedule: str = ""
+    """The strength over the clip, times --control-weight: WEIGHT@FRAME,..., as 0@0,1@12; linear between."""
+    control_region: ControlRegion = "all"
+    """What the suite's maps steer: all of the face, its pose alone, its upper or its lower half; words say the rest."""
     output: _Output = Path("out.png")
     """Where to write; the recipe goes beside it as .json."""
 
@@ -210,6 +217,10 @@ class AnimateRequest:
     """Also show driver maps, text-to-image picture and plain AnimateDiff (same noise) side by side."""
     control_weight: float = 1.0
     """Strength of the control maps."""
+    control_schedule: str = ""
+    """The strength over the clip, times --control-weight: WEIGHT@FRAME,..., as 0@0,1@12; linear between."""
+    control_region: ControlRegion = "all"
+    """What the suite's maps steer: all of the face, its pose alone, its upper or its lower half; words say the rest."""
     output: _Output = Path("out.mp4")
     """Where to write: .mp4, .gif, .webp, or a folder for PNG frames; the recipe goes beside it as .json."""
 

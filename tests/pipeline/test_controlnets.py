@@ -184,6 +184,28 @@ class TestAnchor:
         assert np.array_equal(clip.frames[7], early.frames[7])
         assert not np.array_equal(clip.frames[17], early.frames[17])
 
+    def test_face_and_controlnet_and_regions_in_48_frames(self, using, seen):
+        """Our own maps on the pose alone and fading in, a ControlNet outside the head later on; one anchor."""
+        long = ConditionMaps({kind: np.concatenate([value] * 8) for kind, value in seen.maps.items()}, 8.0)
+        common = {"sampling": SamplingOptions(seed=5), "control_schedule": "0.2@0,1@20", "control_region": "upper"}
+        models = using("a:normal:0.8:region=outside:frames=30-47")
+        request = AnimateRequest(PROMPT, window=8, anchor=AnchorOptions(12), **common)
+        clip = animate(request, models=models, maps=long)
+        picture = imagine(ImagineRequest(PROMPT, frame=12, **common), models=models, maps=long)
+        assert len(clip.frames) == 48 and np.array_equal(clip.frames[12], picture.frames[0])
+        assert (clip.record["control_schedule"], clip.record["control_region"]) == ("0.2@0,1@20", "upper")
+        for other in ({"control_schedule": "0.2@0,1@47"}, {"control_region": "all"}):
+            changed = animate(dataclasses.replace(request, **other), models=models, maps=long)
+            assert not np.array_equal(changed.frames[12], clip.frames[12])
+        alone = animate(request, models=using("a:normal:0"), maps=long)
+        assert np.array_equal(alone.frames[12], clip.frames[12])
+        assert not np.array_equal(alone.frames[40], clip.frames[40])
+
+    @pytest.mark.parametrize("schedule", ["1", "1@0,2", "0@5,1@2", "a@1"])
+    def test_schedules_that_are_none(self, models, seen, schedule):
+        with pytest.raises(InputError, match="control_schedule: expected"):
+            animate(AnimateRequest(PROMPT, control_schedule=schedule.replace("1", "x", 1)), models=models, maps=seen)
+
 
 class TestResiduals:
     def all_of(self, models, seen, pieces=1):

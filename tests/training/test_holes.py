@@ -3,7 +3,8 @@
 import numpy as np
 import torch
 
-from anchorface.training.holes import EYES, FEATURES, band, heads, hide_features, importance
+from anchorface.control.regions import EYES, FEATURES, band
+from anchorface.training.holes import heads, hide_features, importance
 
 
 def drawn(top: int, bottom: int) -> np.ndarray:
@@ -16,7 +17,7 @@ def drawn(top: int, bottom: int) -> np.ndarray:
 
 
 def test_band_counts_from_crown_to_chin() -> None:
-    rows = band(drawn(20, 120), np.array([[0.36, 0.64]]))[0, :, 0]
+    rows = band(heads(drawn(20, 120)), np.array([[0.36, 0.64]]))[0, :, 0]
     assert rows.sum() == 28 and rows[56] and not rows[55] and not rows[84]
 
 

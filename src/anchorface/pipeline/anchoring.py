@@ -24,7 +24,7 @@ from ..video import read_clip
 from .controlnets import resident_controlnets, residuals, steer
 from .decode import decode
 from .denoise import AnchorPath, Progress, make_anchor, make_scheduler
-from .drive import Driver, control_features, render
+from .drive import Driver, render, steered
 from .loading import Models
 from .memory import resident
 
@@ -79,7 +79,7 @@ def settle(
         return Settled(AnchorPath(still, free.latents), driver, index)
     # Rendered and encoded alone, as imagine does: a batch of frames rounds differently.
     maps = render(driver.only(still), models, sampling)
-    control = {"features": control_features(models, maps), "weight": request.control_weight}
+    control = {"features": steered(request, models, maps, [still]), "weight": request.control_weight}
     control |= {"steering": steer(models, maps, [still])}
     if picture is None:
         anchor = make_anchor(models, text, sampling, index=still, progress=progress, **control)

@@ -17,7 +17,7 @@ from .anchoring import settle
 from .controlnets import Steering, steer
 from .decode import decode
 from .denoise import AnchorPath, Progress, denoise, make_anchor
-from .drive import check_driver_file, control_features, drive, render
+from .drive import check_driver_file, drive, render, steered
 from .encode import encode
 from .loading import Models, load_models
 from .long import Resume, denoise_long
@@ -63,7 +63,7 @@ def imagine(
     with watch("encode"):
         text = encode(models, request.prompt, sampling.negative, guided=sampling.cfg > 1)
     with watch("anchor"):
-        control = {"features": control_features(models, maps), "weight": request.control_weight}
+        control = {"features": steered(request, models, maps, [request.frame]), "weight": request.control_weight}
         control |= {"steering": steer(models, maps, [request.frame])}
         anchor = make_anchor(models, text, sampling, progress=progress, **control)
     with watch("decode"):
@@ -119,7 +119,7 @@ def animate(
         anchor, driver, k = settled.anchor, settled.driver, settled.index
     with watch("drive"):
         maps = render(driver, models, sampling)
-        features = None if size else control_features(models, maps)
+        features = None if size else steered(request, models, maps, range(driver.frames))
         steering = steer(models, maps, range(driver.frames))
         control = {"features": features, "weight": request.control_weight, "steering": steering}
     noise = NoiseLayout(sampling.seed, driver.frames, k)
@@ -202,7 +202,7 @@ def _denoise_windows(
         if maps is None:
             return None
         part = {kind: value[list(shown)] for kind, value in maps.maps.items()}
-        return control_features(models, ConditionMaps(part, maps.fps))
+        return steered(request, models, ConditionMaps(part, maps.fps), shown)
 
     resume = _resume(request, models, frames, anchor, maps) if request.resume else None
     return denoise_long(

@@ -46,12 +46,7 @@ class ControlOptions:
         """Its weight at a frame of the clip, counted from 0."""
         if self.frames is not None and not self.frames[0] <= frame <= self.frames[1]:
             return 0.0
-        before = [point for point in self.weights if point[0] <= frame]
-        after = [point for point in self.weights if point[0] > frame]
-        if not before or not after:
-            return (before[-1] if before else after[0])[1]
-        (a, low), (b, high) = before[-1], after[0]
-        return low + (high - low) * (frame - a) / (b - a)
+        return strength(self.weights, frame)
 
     def acts(self, step: int, steps: int) -> bool:
         """Whether it counts in step ``step`` of ``steps``: diffusers' rule (pipeline_animatediff_controlnet.py)."""
@@ -89,6 +84,32 @@ def parse_controlnet(text: str) -> ControlOptions:
 def parse_controlnets(texts: Sequence[str]) -> tuple[ControlOptions, ...]:
     """All ``--controlnet`` of a request."""
     return tuple(parse_controlnet(text) for text in texts)
+
+
+def parse_schedule(text: str) -> tuple[tuple[int, float], ...]:
+    """``--control-schedule``: (frame, weight) points, "" = always 1.
+
+    Raises:
+        InputError: it has another form.
+    """
+    if not text:
+        return ((0, 1.0),)
+    try:
+        return _weights(text, text)
+    except InputError:
+        raise InputError(
+            f"control_schedule: expected WEIGHT@FRAME,... with rising frames, as 0@0,1@12, got {text!r}."
+        ) from None
+
+
+def strength(points: Sequence[tuple[int, float]], frame: int) -> float:
+    """The weight at a frame: linear between ``points``, whose frames rise; constant before and after them."""
+    before = [point for point in points if point[0] <= frame]
+    after = [point for point in points if point[0] > frame]
+    if not before or not after:
+        return (before[-1] if before else after[0])[1]
+    (a, low), (b, high) = before[-1], after[0]
+    return low + (high - low) * (frame - a) / (b - a)
 
 
 def _weights(part: str, text: str) -> tuple[tuple[int, float], ...]:

@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import torch
 
 from ..config import AnimateRequest, ImagineRequest, SamplingOptions
 from ..control.adapter import features, stack_maps
+from ..control.regions import only
 from ..conventions import DEFAULT_FRAMES
 from ..errors import InputError, ModelError
 from ..motion.edit import resample, trim
@@ -16,6 +18,7 @@ from ..motion.formats import is_motion_file, load_motion
 from ..motion.perform import perform
 from ..motion.words import timeline_from_words
 from ..types import ConditionMaps, FaceTrack
+from .control_options import parse_schedule, strength
 from .controlnets import needed_kinds
 from .loading import Models
 
@@ -66,6 +69,7 @@ def check_driver_file(request: Request, *, given: bool = False) -> None:
     """
     if _words(request) is not None:
         timeline_from_words(_words(request))
+    parse_schedule(request.control_schedule)
     if request.drive is not None and not Path(request.drive).expanduser().exists():
         raise InputError(f"drive: {request.drive} does not exist.")
     if request.models.controlnet and request.drive is None and _words(request) is None and not given:
@@ -132,6 +136,23 @@ def control_features(models: Models, maps: ConditionMaps | None) -> list[torch.T
     if maps is None or models.control is None:
         return None
     return features(models.control, stack_maps(maps, models.control.kinds))
+
+
+def steered(
+    request: Request, models: Models, maps: ConditionMaps | None, numbers: Sequence[int]
+) -> list[torch.Tensor] | None:
+    """:func:`control_features` of the frames ``numbers`` as ``request`` wants them: in its region, on its schedule.
+
+    ``maps`` are those frames' alone. Its ``control_weight`` is left to :func:`~anchorface.control.adapter.inject`.
+    """
+    if maps is None or models.control is None:
+        return None
+    found = control_features(models, only(maps, request.control_region))
+    points = parse_schedule(request.control_schedule)
+    if points == ((0, 1.0),):
+        return found
+    weight = torch.tensor([strength(points, i) for i in numbers])[:, None, None, None]
+    return [feature * weight.to(feature.device, feature.dtype) for feature in found]
 
 
 def _words(request: Request) -> str | None:

@@ -50,6 +50,8 @@ def make_record(
         "beta_schedule": make_scheduler(models.scheduler_config, sampling.sampler).config["beta_schedule"],
         "fps": driver.fps,
         "control_weight": request.control_weight,
+        "control_schedule": request.control_schedule,
+        "control_region": request.control_region,
         "controlnets": control_record(models.controlnets),
         "model": {"folder": _folder_name(models.folder), "sha256": dict(models.hashes), "clip_skip": models.clip_skip},
         "loras": loras,

@@ -9,8 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-FEATURES, EYES, MOUTH = (0.36, 1.02), (0.36, 0.64), (0.64, 1.02)
-"""Bands of the head's height in the maps, from the crown (0) to the chin (1)."""
+from ..control.regions import EYES, FEATURES, MOUTH, band
 
 
 def heads(maps: np.ndarray) -> np.ndarray:
@@ -18,19 +17,11 @@ def heads(maps: np.ndarray) -> np.ndarray:
     return maps[..., :3].max(-1) > 8
 
 
-def band(maps: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """Rows between two shares of the head's height: maps [B, H, W, 4], shares [B, 2] -> bool [B, H, 1]."""
-    rows = heads(maps).any(2)
-    top, height = rows.argmax(1), rows.sum(1)
-    y = np.arange(maps.shape[1])
-    return ((y >= (top + shares[:, 0] * height)[:, None]) & (y < (top + shares[:, 1] * height)[:, None]))[..., None]
-
-
 def hide_features(maps: np.ndarray, generator: torch.Generator) -> np.ndarray:
     """Maps [B, H, W, 4] with a band blank: in three rows of five all features, in one each the eyes or the mouth."""
     bands = np.array([FEATURES, FEATURES, FEATURES, EYES, MOUTH])
     drawn = bands[torch.randint(len(bands), (len(maps),), generator=generator).numpy()]
-    return np.where(band(maps, drawn)[..., None], 0, maps).astype(np.uint8)
+    return np.where(band(heads(maps), drawn)[..., None], 0, maps).astype(np.uint8)
 
 
 def importance(maps: np.ndarray) -> Tensor:
@@ -42,7 +33,7 @@ def importance(maps: np.ndarray) -> Tensor:
     for i in range(0, len(maps), 512):
         part = maps[i : i + 512]
         head = heads(part)
-        inside = head & band(part, np.broadcast_to(FEATURES, (len(part), 2)))
+        inside = head & band(head, np.broadcast_to(FEATURES, (len(part), 2)))
         feature = head & ((part[..., 3] < 70) | (part[..., 3] > 225))
         weight = torch.from_numpy((0.6 + 1.4 * head + 1.5 * inside + 4.5 * feature).astype(np.float32))
         parts.append(torch.nn.functional.avg_pool2d(weight[:, None], 8))
