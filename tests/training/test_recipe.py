@@ -71,6 +71,8 @@ def test_a_run_starts_from_a_finished_suite(smoke_suite, tmp_path):
     for piece in ("unet", "text_encoder", "motion_adapter", "control_adapter"):
         one, two = (load_file(next((f / piece).glob("*.safetensors"))) for f in (smoke_suite, work / "suite"))
         assert all(np.array_equal(one[k], two[k]) for k in one), piece
+    before, after = (json.loads((f / "manifest.json").read_text()) for f in (smoke_suite, work / "suite"))
+    assert after["started_from"] == before
     with pytest.raises(ModelError, match="new --work"):
         start_from(smoke_suite, work)
     with pytest.raises(ModelError, match="not a suite"):

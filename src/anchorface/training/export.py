@@ -12,6 +12,7 @@ from transformers import CLIPTextModel, PreTrainedTokenizerBase
 
 from ..control.adapter import KINDS_FILE
 from . import diffusion
+from .start import STARTED_FROM
 
 CONTROL_KINDS = ("normal", "shaded")
 DEFAULTS = {"width": 128, "height": 128, "steps": 20, "cfg": 4.0}
@@ -84,6 +85,8 @@ def export_suite(
         "name": f"anchorface suite {scale}", "licence": "Apache-2.0", "trained_on": "our own synthetic renders only",
         "command": f"python -m anchorface.training.recipe --scale {scale}", "stages": logs, "sha256": hashes,
     }  # fmt: skip
+    if (work / STARTED_FROM).exists():
+        manifest["started_from"] = json.loads((work / STARTED_FROM).read_text())
     (partial / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
     if folder.exists():
         shutil.rmtree(folder)

@@ -4,6 +4,7 @@ The autoencoder's encoder and the text encoder stay as they are, as the U-Net ha
 ``motion`` start from the folder's weights with a fresh optimizer; the decoder is sharpened on.
 """
 
+import shutil
 from pathlib import Path
 
 import torch
@@ -13,6 +14,9 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from ..errors import ModelError
 from ..suite.synth.world import vocabulary
 from .text import Naming
+
+STARTED_FROM = "started_from.json"
+"""The manifest of the suite that a run began with, kept in its work folder and in the new manifest."""
 
 
 def start_from(folder: Path, work: Path) -> None:
@@ -40,3 +44,5 @@ def start_from(folder: Path, work: Path) -> None:
     both = torch.nn.ModuleDict({"unet": unet.float(), "adapter": adapter.float()})
     torch.save(both.state_dict(), work / "t2i.start.pt")
     torch.save(motion.float().state_dict(), work / "motion.start.pt")
+    if (folder / "manifest.json").exists():
+        shutil.copyfile(folder / "manifest.json", work / STARTED_FROM)
