@@ -26,6 +26,7 @@ COMMANDS: dict[str, str] = {
     "recombine": "One track's shape, another's expression, a third one's pose; then edit.",
     "render": "Draw the condition maps of a track.",
     "evaluate": "Motion, jump, fidelity and control accuracy of clips, as a page.",
+    "train": "Fine-tune the motion module beside the anchor, or a control adapter, on your clips.",
     "inspect": "What a model file is, and whether it can be used.",
     "selftest": "Check exactness and arithmetic on your own weights.",
     "fetch": "Download known models from the hub.",
