@@ -44,6 +44,8 @@ class ModelOptions:
     """LoRA files (kohya, diffusers or PEFT keys; motion LoRA too), each FILE or FILE:WEIGHT."""
     motion_module: _Path | None = None
     """Motion module instead of the folder's: a MotionAdapter folder or an AnimateDiff .safetensors file."""
+    control_adapter: _Path | None = None
+    """Control adapter instead of the folder's: a T2IAdapter folder with maps.json, as train adapter writes it."""
     device: str = "auto"
     """auto (cuda, else mps, else cpu), or a torch device such as cuda:1."""
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"

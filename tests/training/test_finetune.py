@@ -166,6 +166,13 @@ def test_only_the_adapter_learns(options, model_folder, tmp_path):
         p.numel() for p in adapter.network.parameters()
     )
 
+    with_ours = load_models(dataclasses.replace(options.models, control_adapter=chosen.output))
+    for name, value in with_ours.control.network.state_dict().items():
+        assert torch.equal(value, adapter.network.state_dict()[name])
+    with pytest.raises(ModelError, match="T2IAdapter folder"):
+        weights = chosen.output / "diffusion_pytorch_model.safetensors"
+        load_models(dataclasses.replace(options.models, control_adapter=weights))
+
 
 @pytest.fixture(scope="module")
 def prepared(data, models, tmp_path_factory):

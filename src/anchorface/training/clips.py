@@ -198,7 +198,7 @@ def image_model_key(models: Models) -> str:
     beside = ("motion_adapter/", "control_adapter/")
     weights = {name: value for name, value in models.hashes.items() if not name.startswith(beside)}
     loras = [[lora.sha256, lora.weight] for lora in models.loras]
-    return digest([weights, loras, models.clip_skip, dict(models.scheduler_config)])
+    return digest([sorted(weights.values()), loras, models.clip_skip, dict(models.scheduler_config)])
 
 
 def fitted(path: Path, width: int, height: int, fps: float) -> np.ndarray:

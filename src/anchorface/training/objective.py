@@ -4,6 +4,7 @@ Everything a slot of the batch draws comes from its own generator, seeded with (
 are the same on one process or several, in one piece or accumulated, and after a resume.
 """
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -86,6 +87,7 @@ class MotionObjective:
             module.requires_grad_(True)
         self.network = Denoiser(models.unet)
         self.steered = options.steered if models.control is not None else 0.0
+        self.control_key = _control_key(models.control) if models.control is not None else ""
 
     def anchor(self, step: int) -> int | None:
         """k of this step, one for the whole batch; None without anchor."""
@@ -136,7 +138,7 @@ class MotionObjective:
         if k is None or kind == "gaussian":
             return d.noise
         own = None if guides is None else [feature[k : k + 1] for feature in guides]
-        key = None if guides is None else f"{d.clip.track} {self.models.control.kinds} {_weights_key(self.models)}"
+        key = None if guides is None else f"{d.clip.track} {self.control_key}"
         path = self.inversions.path(d.clip, d.start + k, key, own)
         noise = d.noise.clone()
         noise[k] = path.inverted() if kind == "inverted" else path.at(d.t)
@@ -181,7 +183,9 @@ def _joined(guides: Sequence[list[Tensor] | None], frames: int) -> list[Tensor] 
     return [torch.cat(level) for level in zip(*(guide or blank for guide in guides), strict=True)]
 
 
-def _weights_key(models: Models) -> str:
-    """The control adapter's weights, as the model's record names them."""
-    names = sorted(name for name in models.hashes if "control_adapter" in name)
-    return " ".join(models.hashes[name] for name in names)
+def _control_key(adapter: ControlAdapter) -> str:
+    """Stands for a control adapter, wherever it came from: its map kinds and its numbers."""
+    found = hashlib.sha256(" ".join(adapter.kinds).encode())
+    for value in adapter.network.state_dict().values():
+        found.update(value.float().cpu().contiguous().numpy().tobytes())
+    return found.hexdigest()

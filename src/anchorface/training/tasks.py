@@ -189,7 +189,9 @@ def _fingerprint(options: TrainOptions, models: Models, shelf: Shelf) -> str:
     aside = ("data", "models", "output", "work", "accumulate", "checkpoint_seconds", "dry_run")
     asked = {name: value for name, value in dataclasses.asdict(options).items() if name not in aside}
     clips = [[clip.key, clip.words, clip.track] for clip in shelf.clips]
-    return digest([type(options).__name__, jsonable(asked), dict(models.hashes), image_model_key(models), clips])
+    return digest(
+        [type(options).__name__, jsonable(asked), sorted(models.hashes.values()), image_model_key(models), clips]
+    )
 
 
 def _recipe(
