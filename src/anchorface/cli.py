@@ -153,12 +153,13 @@ def _with_option_name(message: str) -> str:
         "anchor.driving": "driving",
         "anchor.index": "anchor-index",
         "anchor.keep": "keep-anchor",
+        "anchor.reference": "reference",
         "control_weight": "control-weight",
         "clip_skip": "clip-skip",
     }
     words = "seed|steps|cfg|negative|sampler|width|height|frame|length|fps|drive|motion|window|overlap|compare"
-    words += "|anchor.index|anchor.keep|anchor.driving|control_weight|clip_skip|vram|controlnet"
-    found = re.match(r"anchor\.(difference_of|difference|weight|shared_start|mixed_noise|image): ", message)
+    words += "|anchor.index|anchor.keep|anchor.driving|anchor.reference|control_weight|clip_skip|vram|controlnet"
+    found = re.match(r"anchor\.(difference_of|difference|weight|shared_start|mixed_noise|image|best_of): ", message)
     if found:
         return "--anchor-" + found[1].replace("_", "-") + message[found.end() - 2 :]
     return re.sub(rf"^({words}): ", lambda found: f"--{names.get(found[1], found[1])}: ", message)

@@ -71,6 +71,8 @@ def anchor_record(options: AnchorOptions) -> dict[str, Any]:
     record = to_mapping(options)
     if options.image is not None:
         record |= {"image": options.image.name, "image_sha256": sha256(options.image)}
+    if options.reference is not None:
+        record |= {"reference": options.reference.name}
     return record
 
 
