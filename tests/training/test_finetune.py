@@ -24,6 +24,7 @@ from anchorface.pipeline.loading import load_models
 from anchorface.training.anchors import Inversions, bare, noised, residual_report
 from anchorface.training.clips import Cache, Shelf, find_clips
 from anchorface.training.finetune import LOG_FILE, STATE_FILE
+from anchorface.training.objective import MotionObjective
 from anchorface.training.options import AdapterTraining, MotionTraining
 from anchorface.training.tasks import smoke, train
 from anchorface.types import Camera, Clip, FaceTrack
@@ -88,6 +89,7 @@ def test_output_is_a_motion_module_that_animate_loads(options, model_folder):
         recipe = json.loads(file.metadata()["anchorface"])
     assert recipe == json.loads((options.output / "training.json").read_text())
     assert recipe["options"]["anchor"] == "inverted" and len(recipe["clips"]) == 2 and len(recipe["last_losses"]) == 4
+    assert recipe["parameters"] == sum(value.numel() for name, value in after.items() if not name.endswith(".pe"))
     assert str(options.data.parent) not in json.dumps(recipe)
     lines = [json.loads(line) for line in (options.state / LOG_FILE).read_text().splitlines()]
     assert len(lines[0]["residual_by_timestep"]["inverted"]) == 10  # written before the first step
@@ -151,7 +153,8 @@ def test_two_processes_give_the_losses_of_one(options, tmp_path):
     ("trajectory", "mixed"), ("gaussian", "anchor-difference"), ("inverted", "mse"), ("none", "mse"),
 ])  # fmt: skip
 def test_every_choice_trains(options, anchor, loss):
-    losses = step_losses(options, anchor=anchor, loss=loss, smoke=True)
+    precision = "bf16" if anchor == "gaussian" else "no"
+    losses = step_losses(options, anchor=anchor, loss=loss, precision=precision, smoke=True)
     assert len(losses) == 2 and np.isfinite(losses).all()
 
 
@@ -214,6 +217,30 @@ def test_inversions_and_latents_are_computed_once(models, prepared, data, monkey
     assert torch.isfinite(fresh.path(again.clips[1], 0, None, None).noise).all()
     with pytest.raises(AssertionError, match="computed again"):
         fresh.path(again.clips[1], 3, None, None)
+
+
+def test_choices_change_the_loss_as_they_should(options, prepared):
+    """On a model of its own, for an objective decides what learns."""
+    shelf, inversions = prepared
+    models = load_models(options.models)
+    inversions = Inversions(models, shelf.image_model, inversions.alphas, 3, shelf.cache)
+
+    def loss(slots=(0, 1), **changes) -> torch.Tensor:
+        objective = MotionObjective(dataclasses.replace(options, **changes), models, shelf, inversions)
+        return objective.loss(objective.network, 3, slots)
+
+    full = loss(steered=1.0)
+    full.backward()
+    learnt = {name for name, p in models.unet.named_parameters() if p.grad is not None}
+    assert learnt == {name for name, _ in models.unet.named_parameters() if "motion_modules" in name}
+    with torch.no_grad():
+        free, plain = loss(steered=0.0), loss(steered=0.0, loss="mse")
+        assert not torch.isclose(full, free) and not torch.isclose(free, plain)
+        assert torch.isclose(loss(steered=0.0, loss="mixed", mix=0.25), 0.25 * free + 0.75 * plain)
+        assert torch.isclose(free, (loss([0], steered=0.0) + loss([1], steered=0.0)) / 2)
+        assert loss(steered=0.0, weighting="v") > free
+        others = {float(loss(steered=0.0, anchor=kind, loss="mse")) for kind in ("trajectory", "gaussian", "none")}
+        assert len(others | {float(plain)}) == 4, "the anchor's noise does not reach the other rows"
 
 
 def test_residual_report_has_ten_bins_per_kind(models, prepared):

@@ -62,7 +62,7 @@ def find_clips(folder: Path, *, tracks: bool = False) -> list[Source]:
         kinds = " ".join(CLIP_SUFFIXES)
         raise InputError(f"DATA {folder}: holds no clips; expected files ({kinds}) or folders of pictures.")
     texts = {path: _beside(path, ".txt") for path in paths}
-    words = {path: text.read_text(encoding="utf-8").strip() for path, text in texts.items() if text.is_file()}
+    words = {path: _read(text) for path, text in texts.items() if text.is_file()}
     _refuse_missing(folder, [texts[path] for path in paths if not words.get(path)], "captions",
                     "Write into each file what its clip shows.")  # fmt: skip
     beside = {path: _beside(path, ".track") for path in paths}
@@ -70,6 +70,13 @@ def find_clips(folder: Path, *, tracks: bool = False) -> list[Source]:
         _refuse_missing(folder, [beside[path] for path in paths if not beside[path].is_file()], "tracks",
                         "Make each with: anchorface track NAME.mp4 -o NAME.track")  # fmt: skip
     return [Source(path, words[path], beside[path] if beside[path].is_file() else None) for path in paths]
+
+
+def _read(text: Path) -> str:
+    try:
+        return text.read_text(encoding="utf-8").strip()
+    except UnicodeDecodeError as error:
+        raise InputError(f"DATA: the caption {text} is not UTF-8 text; save it as UTF-8.") from error
 
 
 def _is_clip(path: Path) -> bool:

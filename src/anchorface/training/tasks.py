@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from accelerate.utils import InitProcessGroupKwargs
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -123,6 +124,8 @@ def start(options: TrainOptions) -> Accelerator:
         precision = "bf16" if has_bf16 else "fp16" if device.type == "cuda" else "no"
     if precision == "fp16" and device.type != "cuda":
         raise InputError(f"--precision fp16: needs a GPU, this runs on {device}; give no or bf16.")
+    # accelerate keeps one precision per process; a second training from Python may ask for another one.
+    AcceleratorState._reset_state()
     waits = InitProcessGroupKwargs(timeout=_TIMEOUT)
     return Accelerator(cpu=device.type == "cpu", mixed_precision=precision, kwargs_handlers=[waits])
 
