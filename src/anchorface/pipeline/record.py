@@ -51,7 +51,7 @@ def make_record(
         "fps": driver.fps,
         "control_weight": request.control_weight,
         "controlnets": control_record(models.controlnets),
-        "model": {"folder": _folder_name(models.folder), "sha256": dict(models.hashes), "clip_skip": models.clip_skip},
+        "model": {"folder": folder_name(models.folder), "sha256": dict(models.hashes), "clip_skip": models.clip_skip},
         "loras": loras,
         "driver": _driver_record(request, driver),
         "device": str(models.device),
@@ -61,9 +61,9 @@ def make_record(
     }
 
 
-def _folder_name(folder: Path) -> str:
-    """The model folder as it was given; the suite without the place where this machine keeps it."""
-    return "embedded suite" if folder.match("anchorface/suite/weights") else str(folder)
+def folder_name(folder: Path, *, alone: bool = False) -> str:
+    """The model folder as it was given, or its name alone; the suite without the place where this machine keeps it."""
+    return "embedded suite" if folder.match("anchorface/suite/weights") else folder.name if alone else str(folder)
 
 
 def anchor_record(options: AnchorOptions) -> dict[str, Any]:

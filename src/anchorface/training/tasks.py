@@ -18,7 +18,7 @@ from ..control.adapter import ControlAdapter, create_adapter
 from ..errors import InputError, ModelError
 from ..pipeline.denoise import latent_shape, make_scheduler
 from ..pipeline.loading import Models, choose_device, load_models
-from ..pipeline.record import versions
+from ..pipeline.record import folder_name, versions
 from ..provenance import jsonable
 from .anchors import Inversions, residual_report
 from .clips import Cache, Shelf, Source, content, digest, find_clips, image_model_key
@@ -210,11 +210,11 @@ def _recipe(
     clips = [{"name": s.path.name, "caption": s.caption, "track": s.track is not None, "content": content(s.path)}
              for s in sources]  # fmt: skip
     loras = [{"file": lora.path.name, "weight": lora.weight, "sha256": lora.sha256} for lora in models.loras]
+    hashes = {Path(name).name if Path(name).is_absolute() else name: value for name, value in models.hashes.items()}
     return jsonable({
         "trained": "motion module" if isinstance(options, MotionTraining) else "control adapter",
         "options": {**asked, "output": options.output.name, "work": None},
-        "model": {"name": models.folder.name, "sha256": {Path(k).name if Path(k).is_absolute() else k: v
-                                                         for k, v in models.hashes.items()}},
+        "model": {"name": folder_name(models.folder, alone=True), "sha256": hashes},
         "loras": loras, "clips": clips, "parameters": trained, "residual_by_timestep": residuals,
         "last_losses": losses[-10:], "versions": versions(),
     })  # fmt: skip
