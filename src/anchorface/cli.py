@@ -26,6 +26,7 @@ COMMANDS: dict[str, str] = {
     "recombine": "One track's shape, another's expression, a third one's pose; then edit.",
     "render": "Draw the condition maps of a track.",
     "evaluate": "Motion, jump, fidelity and control accuracy of clips, as a page.",
+    "train": "Fine-tune the motion module beside the anchor, or a control adapter, on your clips.",
     "inspect": "What a model file is, and whether it can be used.",
     "selftest": "Check exactness and arithmetic on your own weights.",
     "fetch": "Download known models from the hub.",
@@ -152,15 +153,16 @@ def _with_option_name(message: str) -> str:
         "anchor.driving": "driving",
         "anchor.index": "anchor-index",
         "anchor.keep": "keep-anchor",
+        "anchor.reference": "reference",
         "control_weight": "control-weight",
         "control_schedule": "control-schedule",
         "control_region": "control-region",
         "clip_skip": "clip-skip",
     }
     words = "seed|steps|cfg|negative|sampler|width|height|frame|length|fps|drive|motion|window|overlap|compare"
-    words += "|anchor.index|anchor.keep|anchor.driving|control_weight|control_schedule|control_region"
-    words += "|face|clip_skip|vram|controlnet"
-    found = re.match(r"anchor\.(difference_of|difference|weight|shared_start|mixed_noise|image): ", message)
+    words += "|anchor.index|anchor.keep|anchor.driving|anchor.reference|control_weight|control_schedule"
+    words += "|control_region|face|clip_skip|vram|controlnet"
+    found = re.match(r"anchor\.(difference_of|difference|weight|shared_start|mixed_noise|image|best_of): ", message)
     if found:
         return "--anchor-" + found[1].replace("_", "-") + message[found.end() - 2 :]
     return re.sub(rf"^({words}): ", lambda found: f"--{names.get(found[1], found[1])}: ", message)

@@ -49,6 +49,8 @@ class ModelOptions:
     """LoRA files (kohya, diffusers or PEFT keys; motion LoRA too), each FILE or FILE:WEIGHT."""
     motion_module: _Path | None = None
     """Motion module instead of the folder's: a MotionAdapter folder or an AnimateDiff .safetensors file."""
+    control_adapter: _Path | None = None
+    """Control adapter instead of the folder's: a T2IAdapter folder with maps.json, as train adapter writes it."""
     device: str = "auto"
     """auto (cuda, else mps, else cpu), or a torch device such as cuda:1."""
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
@@ -122,6 +124,10 @@ class AnchorOptions:
     """All frames start from the anchor's low frequencies, up to this share of the highest (0 = off, 0.25 usual)."""
     mixed_noise: Annotated[float, tyro.conf.arg(name="anchor-mixed-noise", metavar="SHARE")] = 0.0
     """Share (of the variance) of the anchor's noise in every frame's: coherence, at some cost in motion."""
+    best_of: Annotated[int, tyro.conf.arg(name="anchor-best-of", metavar="N")] = 1
+    """Draw N candidates (seed, seed + 1, ...) and anchor on the best: see out.anchors.png and the record."""
+    reference: Annotated[Path | None, tyro.conf.arg(metavar="PHOTOS")] = None
+    """Photo, or folder of photos, of the person: candidates are compared with its face shape."""
 
     def __post_init__(self) -> None:
         """Refuse negative indices, unknown words, and remedies that mean nothing."""
@@ -137,6 +143,13 @@ class AnchorOptions:
         ok = math.isfinite(self.shared_start) and self.shared_start >= 0
         _require(ok, "anchor.shared_start", "0 (off) or a positive cut-off", self.shared_start)
         _require(0 <= self.mixed_noise <= 1, "anchor.mixed_noise", "0 to 1", self.mixed_noise)
+        _require(self.best_of >= 1, "anchor.best_of", "1 or more", self.best_of)
+        if self.best_of > 1 and (self.index == "off" or self.image is not None):
+            raise InputError(
+                "anchor.best_of: chooses among drawn anchors; leave out --anchor-index off, --anchor-image."
+            )
+        if self.reference is not None and self.best_of == 1:
+            raise InputError("anchor.reference: is what candidates are compared with; give --anchor-best-of N, too.")
 
     def resolve(self, frames: int) -> int | None:
         """The anchor's index in a clip of ``frames`` frames, or None when anchoring is off.

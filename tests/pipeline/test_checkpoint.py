@@ -10,6 +10,7 @@ import torch
 from diffusers import AutoencoderKL, MotionAdapter, UNet2DConditionModel, UNetMotionModel
 from diffusers.loaders.single_file_utils import create_diffusers_clip_model_from_ldm
 from files import TINY, checkpoint, write_checkpoint, write_motion, write_vae
+from PIL import Image
 from safetensors.torch import load_file, save_file
 from transformers import CLIPTextConfig, CLIPTextModel
 
@@ -21,6 +22,10 @@ from anchorface.pipeline.formats.join import join_motion
 from anchorface.pipeline.formats.tokenizer import clip_tokenizer
 from anchorface.pipeline.loading import load_models
 from anchorface.pipeline.motion_file import load_motion_file
+from anchorface.training.options import MotionTraining
+from anchorface.training.tasks import train
+from anchorface.types import Clip
+from anchorface.video import write_clip
 
 QUICK = SamplingOptions(steps=2, width=64, height=32, cfg=3.0)
 
@@ -171,6 +176,26 @@ class TestRuns:
         save_file({**state, "v_pred": torch.zeros(0)}, tmp_path / "v.safetensors")
         models = load(tmp_path, "v.safetensors", motion_module=folder / "mm.safetensors")
         assert models.scheduler_config["prediction_type"] == "v_prediction"
+        chosen = ModelOptions(tmp_path / "v.safetensors", motion_module=folder / "mm.safetensors", device="cpu")
+        (tmp_path / "clips" / "a").mkdir(parents=True)
+        Image.new("RGB", (64, 32)).save(tmp_path / "clips" / "a" / "0.png")
+        (tmp_path / "clips" / "a.txt").write_text("a man")
+        with pytest.raises(ModelError, match="only models that predict epsilon"):
+            train(MotionTraining(tmp_path / "clips", chosen, tmp_path / "out"))
+
+    @pytest.mark.parametrize("version", [1, 2])
+    def test_it_can_be_trained(self, folder, tmp_path, version):
+        """The same code path as for folders; motion modules with a middle block (v2) and without (v1)."""
+        write_motion(tmp_path / "mm.safetensors", version=version)
+        (tmp_path / "clips").mkdir()
+        frames = np.random.default_rng(0).integers(0, 255, (4, 32, 64, 3)).astype(np.uint8)
+        write_clip(Clip(frames, 8.0), tmp_path / "clips" / "a.gif")
+        (tmp_path / "clips" / "a.txt").write_text("a man")
+        chosen = ModelOptions(folder / "sd15.safetensors", motion_module=tmp_path / "mm.safetensors", device="cpu")
+        out = train(MotionTraining(tmp_path / "clips", chosen, tmp_path / "out", width=64, height=32, smoke=True))
+        before, after = (load(folder, motion_module=place).unet.state_dict() for place in (chosen.motion_module, out))
+        changed = {name for name in before if not torch.equal(before[name], after[name])}
+        assert changed == {name for name in before if "motion_modules" in name and not name.endswith(".pe")}
 
 
 class TestVae:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from ..pipeline.animate import ComparedClip
+    from ..pipeline.best_of import Choice
     from ..types import Clip
 
 _PANEL_SIDE = 512
@@ -45,7 +46,7 @@ def animate(
         request = dataclasses.replace(request, anchor=dataclasses.replace(request.anchor, keep=False))
     inputs = [
         *check_models(request.models), *existing("--drive", request.drive),
-        *existing("--anchor-image", request.anchor.image),
+        *existing("--anchor-image", request.anchor.image), *existing("--reference", request.anchor.reference),
     ]  # fmt: skip
     path = check_output(request.output, inputs=inputs, folder=True)
     if request.length or (
@@ -54,11 +55,14 @@ def animate(
         request.anchor.resolve(request.length or DEFAULT_FRAMES)
     beside = check_output(comparison_path(path), inputs=inputs) if request.compare else None
 
+    strip = check_output(strip_path(path), (".png",), inputs=inputs) if request.anchor.best_of > 1 else None
+
     from ..pipeline import animate as pipeline
     from ..video import write_clip
 
+    show = None if strip is None else lambda choice: _write_strip(choice, strip)
     with progress_bar("animating") as progress:
-        clip = pipeline.animate(request, progress=progress)
+        clip = pipeline.animate(request, progress=progress, on_choice=show)
     write_clip(clip, path)
     if clip.record.get("resume_state"):  # the clip is safe: its state is not needed any more
         Path(clip.record["resume_state"]).unlink(missing_ok=True)
@@ -74,6 +78,23 @@ def comparison_path(output: Path) -> Path:
     """Where --compare writes: ``out.mp4`` -> ``out.compare.mp4``; an mp4 beside a folder of frames."""
     suffix = "" if output.is_dir() else output.suffix
     return output.with_name(output.name.removesuffix(suffix) + ".compare" + (suffix or ".mp4"))
+
+
+def strip_path(output: Path) -> Path:
+    """Where --anchor-best-of shows its candidates: ``out.mp4`` -> ``out.anchors.png``."""
+    suffix = "" if output.is_dir() else output.suffix
+    return output.with_name(output.name.removesuffix(suffix) + ".anchors.png")
+
+
+def _write_strip(choice: "Choice", path: Path) -> None:
+    """The candidates in a row with their seeds, the one taken marked; before the clip, so that it can be stopped."""
+    from ..types import Clip
+    from ..video import side_by_side, write_clip
+
+    labels = [f"seed {seed}" + (" (taken)" if i == choice.taken else "") for i, seed in enumerate(choice.seeds)]
+    row = side_by_side(dict(zip(labels, choice.pictures, strict=True)))
+    record = {"command": "animate", "panels": labels, "anchor": choice.record()}
+    write_clip(Clip(row, 1.0, record), path, source_type="compositeWithTrainedAlgorithmicMedia")
 
 
 def _compared(clip: "ComparedClip", drive: Path | None) -> "Clip":

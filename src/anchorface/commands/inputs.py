@@ -42,6 +42,7 @@ def check_models(models: ModelOptions) -> Iterator[Path]:
             if found.is_file():
                 expect(kinds, option, found, allow_pickle=models.allow_pickle)
             yield found
+    yield from existing("--control-adapter", models.control_adapter)
     for control in parse_controlnets(models.controlnet):
         for found in existing("--controlnet", control.path):
             if found.is_file():

@@ -15,12 +15,13 @@ from PIL import Image
 
 from ..anchor.ghost import ALL, ghost
 from ..anchor.inversion import invert
-from ..config import AnimateRequest, SamplingOptions
+from ..config import AnchorOptions, AnimateRequest, SamplingOptions
 from ..control.adapter import inject
 from ..errors import InputError
 from ..motion.edit import nearest_frame, rebase
 from ..types import FaceTrack
 from ..video import read_clip
+from .best_of import Choice, choose
 from .controlnets import resident_controlnets, residuals, steer
 from .decode import decode
 from .denoise import AnchorPath, Progress, make_anchor, make_scheduler
@@ -34,11 +35,14 @@ _TRACKED_SIDE = 512
 
 @dataclass(frozen=True)
 class Settled:
-    """The anchor (None: neither anchored nor compared), the driver it fits, and the anchor's index or None (off)."""
+    """The anchor (None: neither anchored nor compared), the driver it fits, and the anchor's index or None (off);
+    the sampling with the anchor's seed, and what it was chosen from."""
 
     anchor: AnchorPath | None
     driver: Driver
     index: int | None
+    sampling: SamplingOptions
+    choice: Choice | None = None
 
 
 def settle(
@@ -62,30 +66,52 @@ def settle(
     options = request.anchor
     index = options.resolve(driver.frames)
     if index is None and not request.compare:
-        return Settled(None, driver, None)
+        return Settled(None, driver, None, sampling)
     still = index if index is not None else (driver.frames - 1) // 2
     picture = None if options.image is None else read_anchor_picture(options.image, sampling)
-    subject, free = None, None
+    subject, free, choice = None, None, None
     if index is not None and relative(request) and driver.steers:
         if driver.track is None:
             raise InputError("anchor.driving: ready maps cannot be followed relatively; give a track or a video.")
         if picture is None:
-            free = make_anchor(models, text, sampling, progress=progress)
+            turns = driver.track.rotation if options.index == "auto" else driver.track.rotation[still : still + 1]
+            free, sampling, choice = _draw(models, options, sampling, text, 0, {}, turns, progress)
         subject = track_picture(picture if picture is not None else decode(models, free.video)[0])
         if options.index == "auto":
             index = still = nearest_frame(driver.track, subject)
         driver = replace(driver, track=rebase(driver.track, subject, still))
     if free is not None:
-        return Settled(AnchorPath(still, free.latents), driver, index)
+        return Settled(AnchorPath(still, free.latents), driver, index, sampling, choice)
     # Rendered and encoded alone, as imagine does: a batch of frames rounds differently.
     maps = render(driver.only(still), models, sampling)
     control = {"features": steered(request, models, maps, [still]), "weight": request.control_weight}
     control |= {"steering": steer(models, maps, [still])}
     if picture is None:
-        anchor = make_anchor(models, text, sampling, index=still, progress=progress, **control)
+        turns = None if driver.track is None else driver.track.rotation[still : still + 1]
+        anchor, sampling, choice = _draw(models, options, sampling, text, still, control, turns, progress)
     else:
         anchor = invert_picture(models, picture, text, sampling, still, control, progress)
-    return Settled(anchor, driver, index)
+    return Settled(anchor, driver, index, sampling, choice)
+
+
+def _draw(
+    models: Models,
+    options: AnchorOptions,
+    sampling: SamplingOptions,
+    text: torch.Tensor,
+    index: int,
+    control: Mapping[str, Any],
+    turns: np.ndarray | None,
+    progress: Progress | None,
+) -> tuple[AnchorPath, SamplingOptions, Choice | None]:
+    """The text-to-image model's picture, or the best of several; ``turns``: driver's head rotations to be near to."""
+
+    def make(one: SamplingOptions, report: Progress | None) -> AnchorPath:
+        return make_anchor(models, text, one, index=index, progress=report, **control)
+
+    if options.best_of == 1:
+        return make(sampling, progress), sampling, None
+    return choose(models, options, sampling, make, track_picture, turns, progress)
 
 
 def relative(request: AnimateRequest) -> bool:

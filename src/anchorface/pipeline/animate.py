@@ -1,7 +1,7 @@
 """Prompt and driver in, anchored clip out: the whole flow in two functions."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,7 @@ from ..conventions import DEFAULT_FRAMES
 from ..errors import InputError
 from ..types import Clip, ConditionMaps, FaceTrack
 from .anchoring import settle
+from .best_of import Choice
 from .controlnets import Steering, steer
 from .decode import decode
 from .denoise import AnchorPath, Progress, denoise, make_anchor
@@ -79,6 +80,7 @@ def animate(
     maps: ConditionMaps | None = None,
     models: Models | None = None,
     progress: Progress | None = None,
+    on_choice: Callable[[Choice], None] | None = None,
 ) -> Clip:
     """An anchored clip (method.md section 2): frame k is the picture :func:`imagine` makes, the others move.
 
@@ -93,6 +95,7 @@ def animate(
         maps: ready control maps, [F, 3, H, W] at the clip's own size; used as they are.
         models: networks already loaded; ``request.models`` is then not read.
         progress: called with (steps done, steps in all) over all sampling.
+        on_choice: called with the anchor's candidates (``request.anchor.best_of``) before the clip is sampled.
 
     Returns:
         The clip, its record the whole recipe; with ``request.compare`` a :class:`ComparedClip`.
@@ -116,7 +119,9 @@ def animate(
     steps = _Steps(progress, runs=1 + (anchored or request.compare) + (anchored and request.compare))
     with watch("anchor"):
         settled = settle(models, request, sampling, text, driver, steps.next() if anchored or request.compare else None)
-        anchor, driver, k = settled.anchor, settled.driver, settled.index
+        anchor, driver, k, sampling = settled.anchor, settled.driver, settled.index, settled.sampling
+    if settled.choice is not None and on_choice is not None:
+        on_choice(settled.choice)
     with watch("drive"):
         maps = render(driver, models, sampling)
         features = None if size else steered(request, models, maps, range(driver.frames))
@@ -149,7 +154,7 @@ def animate(
     record = make_record(request, models, sampling, driver, watch)
     record |= {"command": "animate", "sampled_frames": driver.frames}
     record |= {"anchor_index": k, "anchor_kept": request.anchor.keep and not beside if anchored else None}
-    record |= {"anchor": anchor_record(request.anchor)}
+    record |= {"anchor": anchor_record(request.anchor) | (settled.choice.record() if settled.choice else {})}
     record |= {"window": size, "overlap": request.overlap if size else None}
     kept = [i for i in range(driver.frames) if request.anchor.keep or i != k or beside]
     if size and request.resume:

@@ -90,7 +90,7 @@ def drive(request: Request, models: Models, track: FaceTrack | None, maps: Condi
     driven = maps is not None or track is not None or request.drive is not None or _words(request) is not None
     if driven and models.control is None and not models.controlnets:
         raise ModelError(
-            f"{models.folder} has no control_adapter/: leave the driver out, add an adapter, or give a --controlnet."
+            f"{models.folder} has no control_adapter/: leave the driver out, or give --control-adapter or --controlnet."
         )
     if models.controlnets and not driven:
         raise InputError(_NOTHING_TO_FOLLOW)

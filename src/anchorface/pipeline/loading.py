@@ -161,9 +161,8 @@ def load_models(options: ModelOptions) -> Models:
         pipe.to("cpu" if memory.offload else device)
         if memory.tiling:
             pipe.vae.enable_tiling()
-        control = None
-        if (source / "control_adapter").is_dir():
-            control = load_adapter(source / "control_adapter", info.control_maps)
+        control = _load_control(source, options, info)
+        if control is not None:
             control.network.to(device, dtype)
         waiting = torch.device("cpu") if memory.offload else device
         nets = load_controlnets(controls, pipe.unet, dtype, waiting, allow_pickle=options.allow_pickle)
@@ -261,6 +260,7 @@ def _check_files(source: Path, options: ModelOptions, *, is_folder: bool) -> lis
     others = (
         ("motion_adapter", "Motion module", options.motion_module, MOTION),
         ("vae", "VAE", options.vae, VAE),
+        ("control_adapter", "Control adapter", options.control_adapter, ()),
     )
     for name, called, given, kinds in others:
         if given is None:
@@ -269,6 +269,8 @@ def _check_files(source: Path, options: ModelOptions, *, is_folder: bool) -> lis
         if not parts[name].exists():
             raise ModelError(f"{called} {given}: no such file or folder.")
         if parts[name].is_file():
+            if not kinds:
+                raise ModelError(f"{called} {given}: is a file; a T2IAdapter folder with maps.json is needed.")
             expect(kinds, called, parts[name], allow_pickle=options.allow_pickle)
     return [path for part in parts.values() for path in weight_files(part)]
 
@@ -284,6 +286,13 @@ def _load_motion(source: Path, options: ModelOptions, dtype: torch.dtype) -> Mot
     if kind not in (None, "MotionAdapter"):
         raise ModelError(f"Motion module {place} is a folder of a {kind}; a MotionAdapter folder is needed.")
     return load_network(MotionAdapter, place, dtype)
+
+
+def _load_control(source: Path, options: ModelOptions, info: FolderInfo) -> ControlAdapter | None:
+    if options.control_adapter is not None:
+        return load_adapter(Path(options.control_adapter).expanduser())
+    own = source / "control_adapter"
+    return load_adapter(own, info.control_maps) if own.is_dir() else None
 
 
 def _load_vae(source: Path, plan: Checkpoint | None, options: ModelOptions, dtype: torch.dtype) -> AutoencoderKL:

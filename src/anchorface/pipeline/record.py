@@ -53,7 +53,7 @@ def make_record(
         "control_schedule": request.control_schedule,
         "control_region": request.control_region,
         "controlnets": control_record(models.controlnets),
-        "model": {"folder": _folder_name(models.folder), "sha256": dict(models.hashes), "clip_skip": models.clip_skip},
+        "model": {"folder": folder_name(models.folder), "sha256": dict(models.hashes), "clip_skip": models.clip_skip},
         "loras": loras,
         "driver": _driver_record(request, driver),
         "device": str(models.device),
@@ -63,9 +63,9 @@ def make_record(
     }
 
 
-def _folder_name(folder: Path) -> str:
-    """The model folder as it was given; the suite without the place where this machine keeps it."""
-    return "embedded suite" if folder.match("anchorface/suite/weights") else str(folder)
+def folder_name(folder: Path, *, alone: bool = False) -> str:
+    """The model folder as it was given, or its name alone; the suite without the place where this machine keeps it."""
+    return "embedded suite" if folder.match("anchorface/suite/weights") else folder.name if alone else str(folder)
 
 
 def anchor_record(options: AnchorOptions) -> dict[str, Any]:
@@ -73,6 +73,8 @@ def anchor_record(options: AnchorOptions) -> dict[str, Any]:
     record = to_mapping(options)
     if options.image is not None:
         record |= {"image": options.image.name, "image_sha256": sha256(options.image)}
+    if options.reference is not None:
+        record |= {"reference": options.reference.name}
     return record
 
 

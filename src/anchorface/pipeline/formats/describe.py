@@ -36,7 +36,7 @@ _FOLDERS = {
     "MotionAdapter": ("motion_module", "an AnimateDiff MotionAdapter folder", "Give it with --motion-module.", True),
     "AutoencoderKL": ("vae", "a VAE folder", "Give it with --vae.", True),
     "ControlNetModel": ("controlnet", "a ControlNet folder", "Give it with --controlnet FOLDER:KIND.", True),
-    "T2IAdapter": ("t2i_adapter", "a T2I-Adapter folder", "It belongs into control_adapter/ of a model folder.", True),
+    "T2IAdapter": ("t2i_adapter", "a T2I-Adapter folder", "Use it with --control-adapter, if it reads our maps.", True),
     "UNet2DConditionModel": ("unet", "a U-Net folder", "It belongs into unet/ of a model folder.", False),
     "UNetMotionModel": (
         "unet",
