@@ -17,7 +17,7 @@ def train(
 ) -> None:
     """Fine-tune the motion module beside the anchor, or a control adapter, on a folder of clips with captions.
 
-    The same command again goes on from the last checkpoint. On several processes: torchrun --nproc-per-node 2 -m anchorface train ...
+    The same command again goes on from the last checkpoint. On several processes: torchrun -m anchorface train
 
     Example: anchorface train motion clips/ --model sd15.safetensors --motion-module mm.safetensors -o my-motion
     """

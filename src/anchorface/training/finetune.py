@@ -1,6 +1,6 @@
 """The fine-tuning loop: through accelerate, seeded by step, averaged, checkpointed, resumable to the last bit.
 
-Run it on several processes with ``accelerate launch -m anchorface train ...``: the batch is shared out, and as every
+Run it on several processes with ``torchrun -m anchorface train ...``: the batch is shared out, and as every
 slot's draws depend on (seed, step, slot) alone, the gradient is the one process's up to rounding.
 """
 
