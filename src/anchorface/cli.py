@@ -154,9 +154,12 @@ def _with_option_name(message: str) -> str:
         "anchor.keep": "keep-anchor",
         "control_weight": "control-weight",
         "clip_skip": "clip-skip",
+        "prompt_at": "prompt-at",
+        "output_fps": "output-fps",
     }
     words = "seed|steps|cfg|negative|sampler|width|height|frame|length|fps|drive|motion|window|overlap|compare"
     words += "|anchor.index|anchor.keep|anchor.driving|control_weight|clip_skip|vram|controlnet"
+    words += "|prompt_at|audio|output_fps|against|pairs"
     found = re.match(r"anchor\.(difference_of|difference|weight|shared_start|mixed_noise|image): ", message)
     if found:
         return "--anchor-" + found[1].replace("_", "-") + message[found.end() - 2 :]
