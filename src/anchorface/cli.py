@@ -27,6 +27,7 @@ COMMANDS: dict[str, str] = {
     "render": "Draw the condition maps of a track.",
     "evaluate": "Motion, jump, fidelity and control accuracy of clips, as a page.",
     "inspect": "What a model file is, and whether it can be used.",
+    "bench": "Seconds per step against diffusers, on the same weights.",
     "selftest": "Check exactness and arithmetic on your own weights.",
     "fetch": "Download known models from the hub.",
 }

@@ -70,13 +70,14 @@ def test_maps_on_disk_are_the_maps(models):
     guides.close()
 
 
-def noise_stream(frames, side=64, fail_at=None):
+def colour_stream(frames, side=64, fail_at=None):
     def chunks():
         rng = np.random.default_rng(0)
         for start in range(0, frames, 16):
             if fail_at is not None and start >= fail_at:
                 raise KeyboardInterrupt
-            yield rng.integers(0, 255, (min(16, frames - start), side, side, 3), dtype=np.uint8)
+            colour = rng.integers(0, 255, (min(16, frames - start), 1, 1, 3), dtype=np.uint8)
+            yield colour.repeat(side, 1).repeat(side, 2)
 
     return ClipStream(chunks(), frames, side, side, 8.0)
 
@@ -84,18 +85,18 @@ def noise_stream(frames, side=64, fail_at=None):
 @pytest.mark.parametrize("name", ["out.mp4", "frames", "out.gif"])
 def test_a_killed_stream_leaves_nothing(tmp_path, name):
     with pytest.raises(KeyboardInterrupt):
-        write_clip(noise_stream(40, fail_at=16), tmp_path / name)
+        write_clip(colour_stream(40, fail_at=16), tmp_path / name)
     assert list(tmp_path.iterdir()) == []
-    write_clip(noise_stream(40), tmp_path / name)
+    write_clip(colour_stream(40), tmp_path / name)
     assert len(read_clip(tmp_path / name)) == 40
 
 
 def test_writing_takes_no_more_memory_for_a_longer_clip(tmp_path):
     peaks = []
-    write_clip(noise_stream(2), tmp_path / "warm.mp4")  # imports
+    write_clip(colour_stream(2), tmp_path / "warm.mp4")  # imports
     for frames in (32, 240):
         tracemalloc.start()
-        write_clip(noise_stream(frames), tmp_path / "out.mp4")
+        write_clip(colour_stream(frames), tmp_path / "out.mp4")
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] <= 1.15 * peaks[0], peaks
