@@ -1,4 +1,4 @@
-"""Does a long clip drift, and does it show seams? ``python tools/score_long.py [-L 120] [--model FOLDER] -o long.json``.
+"""Does a long clip drift, and does it show seams? ``python tools/score_long.py [-L 120] [-o long.json]``.
 
 Ours against diffusers' FreeNoise (arXiv 2310.15169, ``pipe.enable_free_noise``) on the same weights, prompt, steps and
 sampler. FreeNoise shuffles the first window's noise over the clip, so "the same noise" means: its first window has our
@@ -96,7 +96,7 @@ def seams(frames: np.ndarray, starts: list[int]) -> float:
 
 
 def shuffled(first: torch.Tensor, length: int, stride: int, generator: torch.Generator) -> torch.Tensor:
-    """FreeNoise's noise [1, C, F, h, w] from one window's: every further ``stride`` frames are earlier ones, shuffled."""
+    """FreeNoise's noise [1, C, F, h, w] from one window's: each further ``stride`` frames are shuffled earlier ones."""
     window = first.shape[2]
     noise = torch.zeros(*first.shape[:2], max(length, window), *first.shape[3:], dtype=first.dtype)
     noise[:, :, :window] = first
