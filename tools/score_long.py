@@ -15,6 +15,7 @@ first window's noise. (Shuffled here: diffusers 0.42.1 cannot take the noise of 
 import argparse
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -29,7 +30,6 @@ from anchorface.evaluation.motion import motion_range, steps
 from anchorface.pipeline.animate import animate
 from anchorface.pipeline.decode import decode
 from anchorface.pipeline.denoise import latent_shape, make_scheduler
-from anchorface.pipeline.encode import encode
 from anchorface.pipeline.loading import Models, load_models
 from anchorface.tracking.track import track_frames
 
@@ -112,8 +112,10 @@ def free_noise(models: Models, sampling: SamplingOptions, length: int, window: i
     parts = {**models.pipe.components, "scheduler": make_scheduler(models.scheduler_config, sampling.sampler)}
     pipe = AnimateDiffPipeline(**parts)
     pipe.set_progress_bar_config(disable=True)
+    # It asks the motion adapter how many frames it knows, which a U-Net loaded with its motion modules does not keep.
+    known = SimpleNamespace(config=SimpleNamespace(motion_max_seq_length=models.max_frames))
+    object.__setattr__(pipe, "motion_adapter", known)
     pipe.enable_free_noise(context_length=window, context_stride=stride)
-    text = encode(models, PROMPT, guided=sampling.cfg > 1)
     first = NoiseLayout(sampling.seed, length, (length - 1) // 2).draw(
         *latent_shape(models, sampling), dtype=models.dtype
     )[0][:, :, :window]
@@ -121,8 +123,8 @@ def free_noise(models: Models, sampling: SamplingOptions, length: int, window: i
     try:
         latents = pipe(
             num_frames=length, height=sampling.height, width=sampling.width, num_inference_steps=sampling.steps,
-            guidance_scale=sampling.cfg, prompt_embeds=text[-1:],
-            negative_prompt_embeds=text[:1] if len(text) == 2 else None, latents=noise.to(models.device),
+            guidance_scale=sampling.cfg, prompt=PROMPT, negative_prompt=sampling.negative,
+            latents=noise.to(models.device),
             generator=torch.Generator("cpu").manual_seed(sampling.seed), output_type="latent",
         ).frames  # fmt: skip
     finally:
