@@ -28,6 +28,7 @@ COMMANDS: dict[str, str] = {
     "evaluate": "Motion, jump, fidelity and control accuracy of clips, as a page.",
     "train": "Fine-tune the motion module beside the anchor, or a control adapter, on your clips.",
     "inspect": "What a model file is, and whether it can be used.",
+    "bench": "Seconds per step against diffusers, on the same weights.",
     "selftest": "Check exactness and arithmetic on your own weights.",
     "fetch": "Download known models from the hub.",
 }
@@ -158,10 +159,12 @@ def _with_option_name(message: str) -> str:
         "control_schedule": "control-schedule",
         "control_region": "control-region",
         "clip_skip": "clip-skip",
+        "prompt_at": "prompt-at",
+        "output_fps": "output-fps",
     }
     words = "seed|steps|cfg|negative|sampler|width|height|frame|length|fps|drive|motion|window|overlap|compare"
     words += "|anchor.index|anchor.keep|anchor.driving|anchor.reference|control_weight|control_schedule"
-    words += "|control_region|face|clip_skip|vram|controlnet"
+    words += "|control_region|face|clip_skip|vram|controlnet|prompt_at|audio|output_fps|against|pairs"
     found = re.match(r"anchor\.(difference_of|difference|weight|shared_start|mixed_noise|image|best_of): ", message)
     if found:
         return "--anchor-" + found[1].replace("_", "-") + message[found.end() - 2 :]

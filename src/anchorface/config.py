@@ -210,6 +210,8 @@ class AnimateRequest:
     models: ModelOptions = field(default_factory=ModelOptions)
     sampling: SamplingOptions = field(default_factory=SamplingOptions)
     anchor: AnchorOptions = field(default_factory=AnchorOptions)
+    prompt_at: Annotated[tuple[tuple[int, str], ...], tyro.conf.arg(metavar="FRAME PROMPT")] = ()
+    """Another prompt from this frame on, reached gradually: --prompt-at 48 "laughing, on a beach". Repeatable."""
     drive: _Path | None = None
     """Video, .track, recorder's .csv or .json, or timeline .yaml that is followed. Default: the module moves freely."""
     face: str = "largest"
@@ -234,16 +236,25 @@ class AnimateRequest:
     """The strength over the clip, times --control-weight: WEIGHT@FRAME,..., as 0@0,1@12; linear between."""
     control_region: ControlRegion = "all"
     """What the suite's maps steer: all of the face, its pose alone, its upper or its lower half; words say the rest."""
+    output_fps: float | None = None
+    """Frames per second of the file, by interpolation along optical flow: 24, 30. Default: those that were sampled."""
+    audio: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Keep the driver's sound, cut to the clip (.mp4 only)."""
     output: _Output = Path("out.mp4")
     """Where to write: .mp4, .gif, .webp, or a folder for PNG frames; the recipe goes beside it as .json."""
 
     def __post_init__(self) -> None:
         """Refuse what no clip could satisfy."""
         _check_face(self.face)
+        keys = (0, *(frame for frame, _ in self.prompt_at))
+        ok = all(a < b for a, b in zip(keys, keys[1:], strict=False))
+        _require(ok, "prompt_at", "rising frame numbers from 1 (frame 0 has the prompt itself)", list(keys[1:]))
         _require(self.motion is None or bool(self.motion.strip()), "motion", "a sentence", self.motion)
         if self.motion is not None and self.drive is not None:
             raise InputError("motion: a clip follows words or a driver, not both; leave --motion or --drive out.")
         _check_timing(self.length, self.fps, self.control_weight)
+        ok = self.output_fps is None or (math.isfinite(self.output_fps) and self.output_fps > 0)
+        _require(ok, "output_fps", "a positive number of frames per second", self.output_fps)
         _require(self.window is None or self.window >= 2, "window", "at least 2 frames", self.window)
         ok = 0 <= self.overlap < (self.window or self.overlap + 1)
         _require(ok, "overlap", "0 or more, and less than the window", self.overlap)
@@ -331,7 +342,11 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     if origin is tuple:
         items = [value] if isinstance(value, str) else value
         _require(isinstance(items, list | tuple), where, "a list", value)
-        return tuple(_convert(get_args(hint)[0], item, f"{where}[{i}]") for i, item in enumerate(items))
+        kinds = get_args(hint)
+        if kinds[-1] is not Ellipsis:
+            _require(len(items) == len(kinds), where, f"{len(kinds)} values", value)
+            return tuple(_convert(kinds[i], item, f"{where}[{i}]") for i, item in enumerate(items))
+        return tuple(_convert(kinds[0], item, f"{where}[{i}]") for i, item in enumerate(items))
     return _convert_scalar(hint, value, where)
 
 

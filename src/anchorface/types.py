@@ -1,6 +1,6 @@
 """The nouns that travel between stages. Frozen, annotated with shapes, no logic beyond validation."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -136,3 +136,16 @@ class Clip:
             )
         if not self.fps > 0:
             raise InputError(f"Clip.fps: expected a positive number, got {self.fps}.")
+
+
+@dataclass(frozen=True)
+class ClipStream:
+    """A clip that is still being made: ``chunks`` yields its ``frames`` pictures in order, uint8 [n, H, W, 3] at a
+    time, once. What :func:`~anchorface.video.write_clip` writes without ever holding all of them."""
+
+    chunks: Iterable[np.ndarray]
+    frames: int
+    height: int
+    width: int
+    fps: float
+    record: Mapping[str, Any] = field(default_factory=dict)

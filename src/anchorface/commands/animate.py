@@ -9,6 +9,7 @@ import tyro
 
 from ..config import AnimateRequest
 from ..conventions import DEFAULT_FRAMES
+from ..errors import InputError
 from ..outputs import check_output
 from .console import closing_line, progress_bar
 from .inputs import check_models, existing
@@ -48,30 +49,51 @@ def animate(
         *check_models(request.models), *existing("--drive", request.drive),
         *existing("--anchor-image", request.anchor.image), *existing("--reference", request.anchor.reference),
     ]  # fmt: skip
+    from ..video import at_rate, check_audio, check_interpolation, write_clip
+
     path = check_output(request.output, inputs=inputs, folder=True)
     if request.length or (
         request.drive is None and request.motion is None
     ):  # else the driver decides, and the pipeline checks
         request.anchor.resolve(request.length or DEFAULT_FRAMES)
+    check_prompt_frames(request)
+    if request.audio:
+        check_audio(request.drive, path)
+    if request.output_fps is not None:
+        check_interpolation()
     beside = check_output(comparison_path(path), inputs=inputs) if request.compare else None
 
     strip = check_output(strip_path(path), (".png",), inputs=inputs) if request.anchor.best_of > 1 else None
 
     from ..pipeline import animate as pipeline
-    from ..video import write_clip
+    from ..types import ClipStream
 
     show = None if strip is None else lambda choice: _write_strip(choice, strip)
+    make = pipeline.animate if request.compare else pipeline.animate_stream
     with progress_bar("animating") as progress:
-        clip = pipeline.animate(request, progress=progress, on_choice=show)
-    write_clip(clip, path)
+        clip = make(request, progress=progress, on_choice=show)
+    written = clip
+    if not isinstance(clip, ClipStream):
+        written = ClipStream([clip.frames], *clip.frames.shape[:3], clip.fps, clip.record)
+    if request.output_fps is not None:
+        written = at_rate(written, request.output_fps)
+    write_clip(written, path, audio=request.drive if request.audio else None)
     if clip.record.get("resume_state"):  # the clip is safe: its state is not needed any more
         Path(clip.record["resume_state"]).unlink(missing_ok=True)
-    frames, height, width, _ = clip.frames.shape
-    closing_line(path, f"{width} x {height}, {frames} frames, {clip.fps:g} fps", started)
+    closing_line(path, f"{written.width} x {written.height}, {written.frames} frames, {written.fps:g} fps", started)
     if isinstance(clip, pipeline.ComparedClip) and beside is not None:
         sheet = _compared(clip, request.drive)
         write_clip(sheet, beside, source_type="compositeWithTrainedAlgorithmicMedia")
         closing_line(beside, ", ".join(sheet.record["panels"]), started)
+
+
+def check_prompt_frames(request: AnimateRequest) -> None:
+    """Refuse --prompt-at outside a clip whose length is known before anything is loaded."""
+    free = request.drive is None and request.motion is None
+    frames = request.length or (DEFAULT_FRAMES if free else None)
+    for frame, _ in request.prompt_at:
+        if frames is not None and frame >= frames:
+            raise InputError(f"prompt_at: expected a frame of the clip's {frames}, 1 to {frames - 1}, got {frame}.")
 
 
 def comparison_path(output: Path) -> Path:

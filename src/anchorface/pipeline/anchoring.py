@@ -28,6 +28,7 @@ from .denoise import AnchorPath, Progress, make_anchor, make_scheduler
 from .drive import Driver, render, steered
 from .loading import Models
 from .memory import resident
+from .travel import Text, Travel, text_at
 
 _TRACKED_SIDE = 512
 """Pictures are brought to this height before their face is tracked."""
@@ -49,14 +50,15 @@ def settle(
     models: Models,
     request: AnimateRequest,
     sampling: SamplingOptions,
-    text: torch.Tensor,
+    text: Text,
     driver: Driver,
     progress: Progress | None = None,
 ) -> Settled:
     """Make the anchor and fit the driver to it.
 
     ``auto`` is the middle frame, as the paper's authors do; in relative driving the frame in which the driver is most
-    like the anchor, so that the way to every other frame is short.
+    like the anchor, so that the way to every other frame is short. A prompt that travels says at the anchor what it
+    says in the anchor's own frame.
 
     Raises:
         InputError: an anchor picture that cannot be read, or relative driving with ready maps.
@@ -75,9 +77,10 @@ def settle(
             raise InputError("anchor.driving: ready maps cannot be followed relatively; give a track or a video.")
         if picture is None:
             turns = driver.track.rotation if options.index == "auto" else driver.track.rotation[still : still + 1]
-            free, sampling, choice = _draw(models, options, sampling, text, 0, {}, turns, progress)
+            free, sampling, choice = _draw(models, options, sampling, text_at(text, still), 0, {}, turns, progress)
         subject = track_picture(picture if picture is not None else decode(models, free.video)[0])
-        if options.index == "auto":
+        # A free picture drawn from frame `still`'s own words stays there.
+        if options.index == "auto" and not (free is not None and isinstance(text, Travel)):
             index = still = nearest_frame(driver.track, subject)
         driver = replace(driver, track=rebase(driver.track, subject, still))
     if free is not None:
@@ -88,9 +91,11 @@ def settle(
     control |= {"steering": steer(models, maps, [still])}
     if picture is None:
         turns = None if driver.track is None else driver.track.rotation[still : still + 1]
-        anchor, sampling, choice = _draw(models, options, sampling, text, still, control, turns, progress)
+        anchor, sampling, choice = _draw(
+            models, options, sampling, text_at(text, still), still, control, turns, progress
+        )
     else:
-        anchor = invert_picture(models, picture, text, sampling, still, control, progress)
+        anchor = invert_picture(models, picture, text_at(text, still), sampling, still, control, progress)
     return Settled(anchor, driver, index, sampling, choice)
 
 

@@ -1,7 +1,8 @@
 """Prompt and driver in, anchored clip out: the whole flow in two functions."""
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,17 +13,19 @@ from ..anchor.noise import NoiseLayout
 from ..config import AnimateRequest, ImagineRequest, SamplingOptions, to_mapping
 from ..conventions import DEFAULT_FRAMES
 from ..errors import InputError
-from ..types import Clip, ConditionMaps, FaceTrack
+from ..types import Clip, ClipStream, ConditionMaps, FaceTrack
 from .anchoring import settle
 from .best_of import Choice
-from .controlnets import Steering, steer
-from .decode import decode
+from .controlnets import steer
+from .decode import decode, decode_chunks
 from .denoise import AnchorPath, Progress, denoise, make_anchor
-from .drive import check_driver_file, drive, render, steered
+from .drive import Driver, check_driver_file, drive, render, steered
 from .encode import encode
+from .guides import Guides
 from .loading import Models, load_models
 from .long import Resume, denoise_long
 from .record import Stopwatch, anchor_record, make_record
+from .travel import Text, encode_travel
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,88 @@ def animate(
         InputError: an option, driver or size that cannot be used.
         ModelError: networks that are missing, corrupt, or do not fit.
     """
+    made = _sample(request, track, maps, models, progress, on_choice)
+    models, k, watch = made.models, made.index, made.watch
+    with watch("decode"):
+        frames = decode(models, made.latents, alone=None if made.beside else k)
+    panels = {}
+    if request.compare:
+        with watch("compare"):
+            panels = {kind: _as_pictures(value) for kind, value in (made.maps.maps.items() if made.maps else ())}
+            panels["text_to_image"] = np.repeat(decode(models, made.anchor.video), len(frames), axis=0)
+            panels["animatediff"] = frames
+            if k is not None:
+                plain = denoise(models, made.text, made.noise, made.sampling, progress=made.next(), **made.control)
+                panels |= {"animatediff": decode(models, plain), "anchored": frames}
+    record = _record(request, made)
+    if not request.compare:
+        return Clip(frames[made.kept], made.driver.fps, record)
+    panels = {name: panel[made.kept] for name, panel in panels.items()}
+    return ComparedClip(frames[made.kept], made.driver.fps, record, panels)
+
+
+def animate_stream(
+    request: AnimateRequest,
+    *,
+    track: FaceTrack | None = None,
+    maps: ConditionMaps | None = None,
+    models: Models | None = None,
+    progress: Progress | None = None,
+    on_choice: Callable[[Choice], None] | None = None,
+) -> ClipStream:
+    """:func:`animate`, but pictures are decoded while they are written: the same frames, some at a time.
+
+    Sampling is done when this returns; what is left is to read ``chunks``, once. Memory then does not grow with the
+    clip but for its latents (64 kB per frame of 512 x 512).
+
+    Raises:
+        InputError: also for ``request.compare``, whose panels need the whole clip.
+    """
+    if request.compare:
+        raise InputError("compare: panels need the whole clip at once; use animate().")
+    made = _sample(request, track, maps, models, progress, on_choice)
+    dropped = len(made.kept) < made.driver.frames
+    latents = made.latents[:, :, made.kept] if dropped else made.latents
+    alone = None if made.beside or dropped else made.index
+    factor = made.models.pipe.vae_scale_factor
+    return ClipStream(
+        decode_chunks(made.models, latents, alone=alone), len(made.kept), latents.shape[3] * factor,
+        latents.shape[4] * factor, made.driver.fps, _record(request, made),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Sampled:
+    """A clip before it is decoded, and all that its record and its panels need."""
+
+    models: Models
+    sampling: SamplingOptions
+    text: Text
+    driver: Driver
+    maps: ConditionMaps | None
+    control: Mapping[str, Any]
+    noise: NoiseLayout
+    anchor: AnchorPath | None
+    index: int | None
+    choice: Choice | None
+    beside: bool
+    kept: list[int]
+    latents: torch.Tensor
+    window: int | None
+    resume: Resume | None
+    watch: Stopwatch
+    next: Callable[[], Progress | None]
+
+
+def _sample(
+    request: AnimateRequest,
+    track: FaceTrack | None,
+    maps: ConditionMaps | None,
+    models: Models | None,
+    progress: Progress | None,
+    on_choice: Callable[[Choice], None] | None,
+) -> _Sampled:
+    """Everything up to the finished latents."""
     check_driver_file(request, given=track is not None or maps is not None)
     watch = Stopwatch()
     with watch("load"):
@@ -115,59 +200,64 @@ def animate(
         beside = anchored and request.anchor.extra
         size = _window_size(request, models, driver.frames, anchored)
     with watch("encode"):
-        text = encode(models, request.prompt, sampling.negative, guided=sampling.cfg > 1)
+        text = encode_travel(
+            models, request.prompt, request.prompt_at, sampling.negative, guided=sampling.cfg > 1, frames=driver.frames
+        )
     steps = _Steps(progress, runs=1 + (anchored or request.compare) + (anchored and request.compare))
     with watch("anchor"):
         settled = settle(models, request, sampling, text, driver, steps.next() if anchored or request.compare else None)
         anchor, driver, k, sampling = settled.anchor, settled.driver, settled.index, settled.sampling
     if settled.choice is not None and on_choice is not None:
         on_choice(settled.choice)
-    with watch("drive"):
-        maps = render(driver, models, sampling)
-        features = None if size else steered(request, models, maps, range(driver.frames))
-        steering = steer(models, maps, range(driver.frames))
-        control = {"features": features, "weight": request.control_weight, "steering": steering}
     noise = NoiseLayout(sampling.seed, driver.frames, k)
-    with watch("denoise"):
-        if size:
-            latents = _denoise_windows(
-                models, text, sampling, request, anchor, driver.frames, maps, steering, size, steps.next()
-            )
-        elif beside:
-            latents = _denoise_beside(models, text, sampling, request, anchor, driver.frames, control, steps.next())
-        else:
-            ours = {"ghosts": k, "replay": anchor, "remedy": request.anchor} if anchored else {}
-            latents = denoise(models, text, noise, sampling, progress=steps.next(), **control, **ours)
-    with watch("decode"):
-        frames = decode(models, latents, alone=None if beside else k)
-
-    panels = {}
-    if request.compare:
-        with watch("compare"):
-            panels = {kind: _as_pictures(value) for kind, value in (maps.maps.items() if maps else ())}
-            panels["text_to_image"] = np.repeat(decode(models, anchor.video), len(frames), axis=0)
-            panels["animatediff"] = frames
-            if anchored:
-                plain = denoise(models, text, noise, sampling, progress=steps.next(), **control)
-                panels |= {"animatediff": decode(models, plain), "anchored": frames}
-
-    record = make_record(request, models, sampling, driver, watch)
-    record |= {"command": "animate", "sampled_frames": driver.frames}
-    record |= {"anchor_index": k, "anchor_kept": request.anchor.keep and not beside if anchored else None}
-    record |= {"anchor": anchor_record(request.anchor) | (settled.choice.record() if settled.choice else {})}
-    record |= {"window": size, "overlap": request.overlap if size else None}
+    maps, control, resume = None, {}, None
+    if not size:
+        with watch("drive"):
+            maps = render(driver, models, sampling)
+            control = {
+                "features": steered(request, models, maps, range(driver.frames)),
+                "weight": request.control_weight,
+            }
+            control |= {"steering": steer(models, maps, range(driver.frames))}
+        with watch("denoise"):
+            if beside:
+                latents = _denoise_beside(models, text, sampling, request, anchor, driver.frames, control, steps.next())
+            else:
+                ours = {"ghosts": k, "replay": anchor, "remedy": request.anchor} if anchored else {}
+                latents = denoise(models, text, noise, sampling, progress=steps.next(), **control, **ours)
+    else:
+        with watch("drive"):
+            guides = Guides(models, driver, sampling, request)
+        with closing(guides), watch("denoise"):
+            resume = _resume(request, models, driver.frames, anchor, guides) if request.resume else None
+            latents = denoise_long(
+                models, text, driver.frames, sampling, anchor, size=size, overlap=min(request.overlap, size - 1),
+                beside=request.anchor.extra, remedy=request.anchor, features_of=guides.features,
+                weight=request.control_weight, steering_of=guides.steering, resume=resume, progress=steps.next(),
+            )  # fmt: skip
     kept = [i for i in range(driver.frames) if request.anchor.keep or i != k or beside]
-    if size and request.resume:
-        record |= {"resume_state": str(_resume(request, models, driver.frames, anchor, maps).path)}
-    if not request.compare:
-        return Clip(frames[kept], driver.fps, record)
-    panels = {name: panel[kept] for name, panel in panels.items()}
-    return ComparedClip(frames[kept], driver.fps, record, panels)
+    return _Sampled(
+        models, sampling, text, driver, maps, control, noise, anchor, k, settled.choice, beside, kept, latents, size,
+        resume, watch, steps.next,
+    )  # fmt: skip
+
+
+def _record(request: AnimateRequest, made: _Sampled) -> dict[str, Any]:
+    record = make_record(request, made.models, made.sampling, made.driver, made.watch)
+    record |= {"command": "animate", "sampled_frames": made.driver.frames, "anchor_index": made.index}
+    record |= {"anchor_kept": request.anchor.keep and not made.beside if made.index is not None else None}
+    record |= {"anchor": anchor_record(request.anchor) | (made.choice.record() if made.choice else {})}
+    record |= {"window": made.window, "overlap": request.overlap if made.window else None}
+    if request.prompt_at:
+        record |= {"prompt_at": [list(key) for key in request.prompt_at]}
+    if made.resume is not None:
+        record |= {"resume_state": str(made.resume.path)}
+    return record
 
 
 def _denoise_beside(
     models: Models,
-    text: torch.Tensor,
+    text: Text,
     sampling: SamplingOptions,
     request: AnimateRequest,
     anchor: AnchorPath,
@@ -183,49 +273,18 @@ def _denoise_beside(
     control = {**control, "steering": [one.take(rows) for one in control["steering"]]}
     latents = denoise(
         models, text, NoiseLayout(sampling.seed, frames + 1, frames), sampling, ghosts=frames,
-        replay=AnchorPath(frames, anchor.latents), remedy=request.anchor, slot=anchor.index, progress=progress,
-        **control,
+        replay=AnchorPath(frames, anchor.latents), remedy=request.anchor, slot=anchor.index, shown=rows,
+        progress=progress, **control,
     )  # fmt: skip
     return latents[:, :, :frames]
 
 
-def _denoise_windows(
-    models: Models,
-    text: torch.Tensor,
-    sampling: SamplingOptions,
-    request: AnimateRequest,
-    anchor: AnchorPath,
-    frames: int,
-    maps: ConditionMaps | None,
-    steering: Sequence[Steering],
-    size: int,
-    progress: Progress | None,
-) -> torch.Tensor:
-    """A clip longer than one window (method.md section 6)."""
-
-    def features_of(shown: Sequence[int]) -> list[torch.Tensor] | None:
-        if maps is None:
-            return None
-        part = {kind: value[list(shown)] for kind, value in maps.maps.items()}
-        return steered(request, models, ConditionMaps(part, maps.fps), shown)
-
-    resume = _resume(request, models, frames, anchor, maps) if request.resume else None
-    return denoise_long(
-        models, text, frames, sampling, anchor, size=size, overlap=min(request.overlap, size - 1),
-        beside=request.anchor.extra, remedy=request.anchor, features_of=features_of, weight=request.control_weight,
-        steering=steering, resume=resume, progress=progress,
-    )  # fmt: skip
-
-
-def _resume(
-    request: AnimateRequest, models: Models, frames: int, anchor: AnchorPath, maps: ConditionMaps | None
-) -> Resume:
+def _resume(request: AnimateRequest, models: Models, frames: int, anchor: AnchorPath, guides: Guides) -> Resume:
     """State under the hash of all that the frames depend on; the command clears it when the clip is written."""
-    recipe = {k: v for k, v in to_mapping(request).items() if k not in ("output", "compare", "resume")}
-    arrays = {"anchor": anchor.latents.float().cpu().numpy(), **(maps.maps if maps else {})}
-    digests = {
-        name: hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest() for name, value in arrays.items()
-    }
+    after = ("output", "compare", "resume", "audio", "output_fps")
+    recipe = {k: v for k, v in to_mapping(request).items() if k not in after}
+    latents = np.ascontiguousarray(anchor.latents.float().cpu().numpy())
+    digests = {"anchor": hashlib.sha256(latents.tobytes()).hexdigest(), "maps": guides.digest}
     return Resume.of({"request": recipe, "models": dict(models.hashes), "arrays": digests, "frames": frames})
 
 

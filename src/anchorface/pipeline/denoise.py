@@ -27,6 +27,7 @@ from ..errors import InputError
 from .controlnets import Steering, resident_controlnets, residuals
 from .loading import Models
 from .memory import Frugal, resident
+from .travel import Text, is_guided, text_rows
 
 Progress = Callable[[int, int], None]
 """Called with (steps done, steps in all)."""
@@ -58,7 +59,7 @@ class AnchorPath:
 @torch.no_grad()
 def denoise(
     models: Models,
-    text: torch.Tensor,
+    text: Text,
     noise: NoiseLayout,
     sampling: SamplingOptions,
     *,
@@ -66,6 +67,7 @@ def denoise(
     replay: AnchorPath | None = None,
     remedy: AnchorOptions | None = None,
     slot: int | None = None,
+    shown: Sequence[int] | None = None,
     features: Sequence[torch.Tensor] | None = None,
     weight: float = 1.0,
     steering: Sequence[Steering] = (),
@@ -79,7 +81,8 @@ def denoise(
 
     Args:
         models: from :func:`~anchorface.pipeline.loading.load_models`.
-        text: [2, L, D] (negative, prompt), or [1, L, D] for sampling without guidance.
+        text: [2, L, D] (negative, prompt), or [1, L, D] for sampling without guidance; or a
+            :class:`~anchorface.pipeline.travel.Travel`, which says something else in every frame.
         noise: seed, number of frames and layout.
         sampling: without None (see ``Models.resolve``).
         ghosts: rows without motion module: the anchor, or ``ALL`` for the bare text-to-image model.
@@ -88,6 +91,7 @@ def denoise(
             picture bit for bit.
         remedy: which remedies of :mod:`~anchorface.anchor.variants` to use; they need ``replay``.
         slot: time slot whose position code the anchor's row takes, if not its own.
+        shown: which frame of the clip each row is, for a prompt that travels. Default: 0 .. F - 1.
         features: adapter features of the F frames, added with ``weight``.
         weight: of the features.
         steering: what stock ControlNets see of the F frames.
@@ -100,7 +104,7 @@ def denoise(
     if replay is not None and remedy is not None:
         x = _start(x, replay, remedy, scheduler)
     x = x.to(models.device) * scheduler.init_noise_sigma
-    guided, text = len(text) == 2, text.repeat_interleave(noise.frames, dim=0)
+    guided, text = is_guided(text), text_rows(text, shown or range(noise.frames))
 
     frugal = Frugal(models.unet, len(text), models.memory.frames)
     remedied = _remedies(models, replay, remedy, slot)

@@ -45,15 +45,18 @@ class Driver:
 
     def only(self, frame: int) -> "Driver":
         """The driver of that one frame."""
-        track, maps = self.track, self.maps
         if self.steers and frame >= self.frames:
             raise InputError(f"frame: the driver has frames 0..{self.frames - 1}, got {frame}.")
+        return self.part(frame, frame + 1)
+
+    def part(self, start: int, stop: int) -> "Driver":
+        """The driver of the frames ``start`` .. ``stop - 1``."""
+        track, maps = self.track, self.maps
         if track is not None:
-            track = trim(track, frame, frame + 1)
+            track = trim(track, start, stop)
         if maps is not None:
-            alone = {kind: value[frame : frame + 1] for kind, value in maps.maps.items()}
-            maps = ConditionMaps(alone, maps.fps)
-        return Driver(track, maps, 1, self.fps)
+            maps = ConditionMaps({kind: value[start:stop] for kind, value in maps.maps.items()}, maps.fps)
+        return Driver(track, maps, stop - start, self.fps)
 
 
 def check_driver_file(request: Request, *, given: bool = False) -> None:

@@ -28,9 +28,13 @@ from .controlnets import Steering, resident_controlnets, residuals
 from .denoise import AnchorPath, Progress, _start, _step, latent_shape, make_scheduler
 from .loading import Models
 from .memory import Frugal, resident
+from .travel import Text, is_guided, text_rows
 
 FeaturesOf = Callable[[Sequence[int]], list[torch.Tensor] | None]
 """Frame numbers -> the adapter's features of those frames."""
+
+SteeringOf = Callable[[Sequence[int]], Sequence[Steering]]
+"""Frame numbers -> what stock ControlNets see of those frames."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +101,7 @@ class Resume:
 @torch.no_grad()
 def denoise_long(
     models: Models,
-    text: torch.Tensor,
+    text: Text,
     frames: int,
     sampling: SamplingOptions,
     anchor: AnchorPath,
@@ -108,7 +112,7 @@ def denoise_long(
     remedy: AnchorOptions | None = None,
     features_of: FeaturesOf = lambda frames: None,
     weight: float = 1.0,
-    steering: Sequence[Steering] = (),
+    steering_of: SteeringOf = lambda frames: (),
     resume: Resume | None = None,
     progress: Progress | None = None,
 ) -> torch.Tensor:
@@ -118,7 +122,7 @@ def denoise_long(
 
     Args:
         models: from :func:`~anchorface.pipeline.loading.load_models`.
-        text: [2, L, D] (negative, prompt) or [1, L, D]; or per frame, [2 F, L, D], halves one after the other.
+        text: [2, L, D] (negative, prompt) or [1, L, D]; or a prompt that travels.
         frames: F.
         sampling: without None.
         anchor: its index k and trajectory.
@@ -128,7 +132,7 @@ def denoise_long(
         remedy: remedies of :mod:`~anchorface.anchor.variants`.
         features_of: adapter features of given frames, made when a window needs them.
         weight: of the features.
-        steering: what stock ControlNets see of all F frames.
+        steering_of: what stock ControlNets see of given frames, made when a window needs it.
         resume: where to keep state after every step.
         progress: called after every window.
     """
@@ -146,7 +150,7 @@ def denoise_long(
         first, x = resume.load(x, generators, scheduler)
     parts = windows(frames, size, overlap, anchor.index, beside=beside)
     done, total = first * len(parts), len(scheduler.timesteps) * len(parts)
-    with resident(models, "unet"), resident_controlnets(models, steering):
+    with resident(models, "unet"), resident_controlnets(models, steering_of([anchor.index])):
         for i, t in list(enumerate(scheduler.timesteps))[first:]:
             x = x if beside else _with_anchor(x, anchor, i)
 
@@ -165,7 +169,7 @@ def denoise_long(
                     remedy,
                     features_of,
                     weight,
-                    steering,
+                    steering_of,
                 )
                 done += 1
                 if progress is not None:
@@ -187,7 +191,7 @@ def _with_anchor(x: torch.Tensor, anchor: AnchorPath, step: int) -> torch.Tensor
 def _predict(
     models: Models,
     scheduler: SchedulerMixin,
-    text: torch.Tensor,
+    text: Text,
     window: Window,
     x: torch.Tensor,
     anchor: AnchorPath,
@@ -197,7 +201,7 @@ def _predict(
     remedy: AnchorOptions | None,
     features_of: FeaturesOf,
     weight: float,
-    steering: Sequence[Steering],
+    steering_of: SteeringOf,
 ) -> torch.Tensor:
     """Guided noise of one window's ordinary frames, [1, C, N, h, w]."""
     shown = list(range(window.start, window.stop))
@@ -205,13 +209,7 @@ def _predict(
     if not window.inside:
         rows = torch.cat([rows, anchor.latents[step].to(rows)[None, :, None]], 2)
         shown.append(anchor.index)
-    guided = cfg > 1
-    halves = 2 if guided else 1
-    frames = x.shape[2]
-    if len(text) == halves * frames and len(text) != halves:
-        words = text.unflatten(0, (halves, frames))[:, shown].flatten(0, 1)
-    else:
-        words = text.repeat_interleave(len(shown), dim=0)
+    guided, words = is_guided(text), text_rows(text, shown)
     both = scheduler.scale_model_input(torch.cat([rows, rows]) if guided else rows, t)
     options = remedy or AnchorOptions()
     remedied = remedies(
@@ -220,7 +218,7 @@ def _predict(
     )  # fmt: skip
     frugal = Frugal(models.unet, len(words), models.memory.frames)
     controlled = inject(models.unet, features_of(shown), weight)
-    steered, steps = [one.take(shown) for one in steering], len(scheduler.timesteps)
+    steered, steps = steering_of(shown), len(scheduler.timesteps)
 
     def work() -> torch.Tensor:
         added = residuals(steered, both, t, words, step, steps, frugal.pieces)

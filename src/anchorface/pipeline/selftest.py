@@ -100,7 +100,7 @@ def selftest(
         "passed": all(check.passed for check in checks),
         "checks": [{"name": c.name, "passed": c.passed, **c.facts} for c in checks],
         "files": _files(options, models),
-        "machine": _machine(models),
+        "machine": machine(models),
         "versions": versions(),
     }
 
@@ -213,7 +213,8 @@ def _files(options: ModelOptions, models: Models) -> list[dict[str, Any]]:
     return [*found, {"sha256": {Path(name).name: value for name, value in models.hashes.items()}}]
 
 
-def _machine(models: Models) -> dict[str, Any]:
+def machine(models: Models) -> dict[str, Any]:
+    """What it ran on: system, device, number format, peak memory in GB."""
     on_card = models.device.type == "cuda"
     peak = None
     if sys.platform != "win32":

@@ -27,7 +27,7 @@ MAX_FRAME_PIXELS = 64_000_000
 MAX_CLIP_BYTES = 2 << 30
 """Limits on what is decoded into memory: pixels of one frame, bytes of a clip."""
 
-_CONTAINERS = "mov,mp4,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg,ivf,mxf"
+CONTAINERS = "mov,mp4,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg,ivf,mxf"
 """FFmpeg would also open text files, playlists and network streams: none of them is a clip somebody means."""
 
 _PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
@@ -246,7 +246,7 @@ def _read_video(path: Path, max_frames: int | None, max_side: int | None) -> Vid
     frames, times, rotation, rate = _Frames(path, max_side), [], 0, None
     _refuse_cut_short(path)
     try:
-        with av.open(str(path), options={"format_whitelist": _CONTAINERS}) as container:
+        with av.open(str(path), options={"format_whitelist": CONTAINERS}) as container:
             if not container.streams.video:
                 raise InputError(f"{path}: has no video track.")
             stream = container.streams.video[0]
