@@ -1,5 +1,6 @@
 """The command line, end to end on tiny real models."""
 
+import contextlib
 import json
 import re
 import resource
@@ -14,6 +15,7 @@ import pytest
 from PIL import Image
 
 from anchorface.cli import COMMANDS, main
+from anchorface.commands.console import heeding_interrupts, progress_bar
 from anchorface.conventions import ARKIT_NAMES
 from anchorface.motion.files import save_track
 from anchorface.provenance import read_recipe
@@ -222,3 +224,14 @@ def test_interruption(model_folder: Path, tmp_path: Path) -> None:
     _, shown = process.communicate(timeout=60)
     assert process.returncode == 2 and "Interrupted" in shown and "Traceback" not in shown
     assert not list(tmp_path.iterdir())
+
+
+def test_an_interruption_that_a_library_swallowed_is_heeded_at_the_next_step() -> None:
+    with heeding_interrupts():
+        with contextlib.suppress(KeyboardInterrupt):  # what importing some libraries does
+            signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt), progress_bar("working") as progress:
+            progress(1, 2)
+    with heeding_interrupts(), progress_bar("working") as progress:
+        progress(1, 2)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

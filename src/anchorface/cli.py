@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from .commands.console import say
+from .commands.console import heeding_interrupts, say
 from .errors import AnchorfaceError, InputError
 
 COMMANDS: dict[str, str] = {
@@ -63,7 +63,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         run = _parse(sys.argv[1:] if argv is None else argv)
         if debug:
             run()
-        else:
+            return 0
+        with heeding_interrupts():
             for name, value in _QUIET.items():
                 os.environ.setdefault(name, value)
             with warnings.catch_warnings():

@@ -1,13 +1,50 @@
 """What commands say: progress on stderr when it is a terminal, one closing line on stdout."""
 
 import contextlib
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 Report = Callable[[int, int], None]
 """How stages report progress: ``progress(steps done, steps in all)``."""
+
+
+_interrupted = threading.Event()
+
+
+@contextlib.contextmanager
+def heeding_interrupts() -> Iterator[None]:
+    """Remember a Ctrl-C for the length of the block, for libraries swallow those that come while they are imported.
+
+    :func:`progress_bar` raises the KeyboardInterrupt again at the next step.
+    """
+
+    def remember(number: int, frame: object) -> None:
+        _interrupted.set()
+        raise KeyboardInterrupt
+
+    _interrupted.clear()
+    usual = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or usual is not signal.default_int_handler:
+        yield  # not ours to change
+        return
+    signal.signal(signal.SIGINT, remember)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, usual)
+
+
+def _heeding(report: Report) -> Report:
+    def checked(done: int, total: int) -> None:
+        if _interrupted.is_set():
+            raise KeyboardInterrupt
+        report(done, total)
+
+    return checked
 
 
 def say(text: str, *, stderr: bool = False, style: str | None = None) -> None:
@@ -38,7 +75,7 @@ def progress_bar(task: str) -> Iterator[Report]:
 
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield lambda done, total: None
+        yield _heeding(lambda done, total: None)
         return
     from rich import progress as bars
 
@@ -52,4 +89,4 @@ def progress_bar(task: str) -> Iterator[Report]:
     )
     with bars.Progress(*columns, console=console, transient=True) as shown:
         bar = shown.add_task(task, total=None)
-        yield lambda done, total: shown.update(bar, completed=done, total=total)
+        yield _heeding(lambda done, total: shown.update(bar, completed=done, total=total))
