@@ -112,8 +112,9 @@ class AnchorOptions:
     """relative: the driver's motion starts from the anchor's own pose; auto: so if the anchor is a picture."""
     extra: Annotated[bool, tyro.conf.arg(name="anchor-extra")] = False
     """Sample the anchor beside the frames instead of among them, in frame K's time slot: nothing is cut."""
-    difference: Annotated[float, tyro.conf.arg(name="anchor-difference", metavar="G")] = 0.0
-    """Subtract G times what the motion module does to the anchor from every frame (0 = off, 1 = all of it)."""
+    difference: Annotated[float | None, tyro.conf.arg(name="anchor-difference", metavar="G")] = None
+    """Subtract G times what the motion module does to the anchor from every frame (0 = off, 1 = all of it).
+    Default: the model folder's own, 1 for the embedded suite, where it was measured (docs/results.md), else 0."""
     difference_of: Annotated[Literal["map", "mean"], tyro.conf.arg(name="anchor-difference-of")] = "map"
     """What is subtracted: the whole feature map, or its mean per channel (leaves out the anchor's silhouette)."""
     weight: Annotated[float, tyro.conf.arg(name="anchor-weight", metavar="M")] = 1.0
@@ -136,7 +137,8 @@ class AnchorOptions:
         _require(self.image is None or self.index != "off", "anchor.image", "an anchor (not --anchor-index off)", "off")
         known = ("auto", "absolute", "relative")
         _require(self.driving in known, "anchor.driving", f"one of {', '.join(known)}", self.driving)
-        _require(math.isfinite(self.difference), "anchor.difference", "a finite number", self.difference)
+        ok = self.difference is None or math.isfinite(self.difference)
+        _require(ok, "anchor.difference", "a finite number", self.difference)
         _require(self.difference_of in ("map", "mean"), "anchor.difference_of", "map or mean", self.difference_of)
         ok = math.isfinite(self.weight) and self.weight > 0
         _require(ok, "anchor.weight", "a positive number", self.weight)

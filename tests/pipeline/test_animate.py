@@ -1,6 +1,7 @@
 """The whole flow: what comes out, that a kept anchor is imagine's picture, and how requests are refused."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -37,6 +38,16 @@ def test_a_dropped_anchor_is_cut_after_sampling(models):
     assert len(dropped.frames) == 4
     assert np.array_equal(dropped.frames, kept.frames[[0, 1, 3, 4]])
     assert dropped.record["anchor_kept"] is False and dropped.record["sampled_frames"] == 5
+
+
+def test_the_anchor_difference_is_the_folders_own_unless_asked_for(models):
+    request = AnimateRequest(PROMPT, length=4, sampling=sampling())
+    plain = animate(request, models=models)
+    info = replace(models.info, defaults={**models.info.defaults, "anchor_difference": 1.0})
+    by_default = animate(request, models=replace(models, info=info))
+    asked = animate(replace(request, anchor=AnchorOptions(difference=1.0)), models=models)
+    assert plain.record["anchor"]["difference"] == 0 and by_default.record["anchor"]["difference"] == 1
+    assert np.array_equal(by_default.frames, asked.frames) and not np.array_equal(plain.frames, asked.frames)
 
 
 class TestLong:

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -120,7 +120,7 @@ def animate(
             if k is not None:
                 plain = denoise(models, made.text, made.noise, made.sampling, progress=made.next(), **made.control)
                 panels |= {"animatediff": decode(models, plain), "anchored": frames}
-    record = _record(request, made)
+    record = _record(made)
     if not request.compare:
         return Clip(frames[made.kept], made.driver.fps, record)
     panels = {name: panel[made.kept] for name, panel in panels.items()}
@@ -153,7 +153,7 @@ def animate_stream(
     factor = made.models.pipe.vae_scale_factor
     return ClipStream(
         decode_chunks(made.models, latents, alone=alone), len(made.kept), latents.shape[3] * factor,
-        latents.shape[4] * factor, made.driver.fps, _record(request, made),
+        latents.shape[4] * factor, made.driver.fps, _record(made),
     )  # fmt: skip
 
 
@@ -161,6 +161,8 @@ def animate_stream(
 class _Sampled:
     """A clip before it is decoded, and all that its record and its panels need."""
 
+    request: AnimateRequest
+    """With the model folder's defaults."""
     models: Models
     sampling: SamplingOptions
     text: Text
@@ -194,6 +196,7 @@ def _sample(
     with watch("load"):
         models = models or load_models(request.models)
         sampling = models.resolve(request.sampling)
+        request = replace(request, anchor=models.resolve_anchor(request.anchor))
     with watch("drive"):
         driver = drive(request, models, track, maps)
         anchored = request.anchor.resolve(driver.frames) is not None
@@ -237,12 +240,13 @@ def _sample(
             )  # fmt: skip
     kept = [i for i in range(driver.frames) if request.anchor.keep or i != k or beside]
     return _Sampled(
-        models, sampling, text, driver, maps, control, noise, anchor, k, settled.choice, beside, kept, latents, size,
-        resume, watch, steps.next,
+        request, models, sampling, text, driver, maps, control, noise, anchor, k, settled.choice, beside, kept, latents,
+        size, resume, watch, steps.next,
     )  # fmt: skip
 
 
-def _record(request: AnimateRequest, made: _Sampled) -> dict[str, Any]:
+def _record(made: _Sampled) -> dict[str, Any]:
+    request = made.request
     record = make_record(request, made.models, made.sampling, made.driver, made.watch)
     record |= {"command": "animate", "sampled_frames": made.driver.frames, "anchor_index": made.index}
     record |= {"anchor_kept": request.anchor.keep and not made.beside if made.index is not None else None}

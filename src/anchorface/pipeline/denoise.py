@@ -189,7 +189,7 @@ def _remedies(
     if replay is None or remedy is None:
         return nullcontext()
     return remedies(
-        models.unet, replay.index, difference=remedy.difference, of=remedy.difference_of, weight=remedy.weight,
+        models.unet, replay.index, difference=remedy.difference or 0.0, of=remedy.difference_of, weight=remedy.weight,
         highway=remedy.highway, slot=slot,
     )  # fmt: skip
 

@@ -25,7 +25,7 @@ from diffusers.utils import logging as diffusers_logging
 from transformers import CLIPTextModel, CLIPTokenizer
 from transformers.utils import logging as transformers_logging
 
-from ..config import ModelOptions, SamplingOptions
+from ..config import AnchorOptions, ModelOptions, SamplingOptions
 from ..control.adapter import ControlAdapter, load_adapter
 from ..errors import InputError, ModelError
 from .control_options import parse_controlnets
@@ -57,7 +57,7 @@ class FolderInfo:
     """The words the text encoder was trained on; empty = any word."""
     control_maps: tuple[str, ...] = ()
     defaults: Mapping[str, float] = field(default_factory=dict)
-    """Any of width, height, steps, cfg."""
+    """Any of width, height, steps, cfg, anchor_difference."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +110,12 @@ class Models:
                 for name in ("width", "height", "steps", "cfg")
             },
         )
+
+    def resolve_anchor(self, anchor: AnchorOptions) -> AnchorOptions:
+        """The same options with this folder's default for the anchor difference; folders without one have 0."""
+        if anchor.difference is not None:
+            return anchor
+        return dataclasses.replace(anchor, difference=float(self.info.defaults.get("anchor_difference", 0.0)))
 
     def _default(self, name: str) -> float:
         if name in self.info.defaults:
@@ -216,7 +222,7 @@ def read_info(folder: Path) -> FolderInfo:
         return FolderInfo()
     values = read_json(path)
     defaults = values.get("defaults", {})
-    known = {"width": int, "height": int, "steps": int, "cfg": float}
+    known = {"width": int, "height": int, "steps": int, "cfg": float, "anchor_difference": float}
     try:
         return FolderInfo(
             tuple(str(word) for word in values.get("vocabulary", ())),

@@ -213,7 +213,7 @@ def _predict(
     both = scheduler.scale_model_input(torch.cat([rows, rows]) if guided else rows, t)
     options = remedy or AnchorOptions()
     remedied = remedies(
-        models.unet, window.row, difference=options.difference, of=options.difference_of, weight=options.weight,
+        models.unet, window.row, difference=options.difference or 0.0, of=options.difference_of, weight=options.weight,
         highway=options.highway, slot=None if window.inside else window.slot,
     )  # fmt: skip
     frugal = Frugal(models.unet, len(words), models.memory.frames)

@@ -15,7 +15,7 @@ from . import diffusion
 from .start import STARTED_FROM
 
 CONTROL_KINDS = ("normal", "shaded")
-DEFAULTS = {"width": 128, "height": 128, "steps": 20, "cfg": 4.0}
+DEFAULTS = {"width": 128, "height": 128, "steps": 20, "cfg": 4.0, "anchor_difference": 1.0}
 
 
 def _pieces(vae, text, unet, video, adapter) -> dict[str, torch.nn.Module]:
