@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -218,6 +219,8 @@ def test_interruption(model_folder: Path, tmp_path: Path) -> None:
         cwd=tmp_path,
         stderr=subprocess.PIPE,
         text=True,
+        # A test run started in the background ignores SIGINT, and so would the child.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     time.sleep(3)  # wherever it is by then; a thousand steps of the tiny nets take about eight seconds
     process.send_signal(signal.SIGINT)
@@ -226,6 +229,15 @@ def test_interruption(model_folder: Path, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.fixture
+def usual_interrupts() -> Iterator[None]:
+    """Python's own handler, also where the test run was started in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("usual_interrupts")
 def test_an_interruption_that_a_library_swallowed_is_heeded_at_the_next_step() -> None:
     with heeding_interrupts():
         with contextlib.suppress(KeyboardInterrupt):  # what importing some libraries does
