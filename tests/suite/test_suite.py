@@ -19,7 +19,7 @@ from anchorface.pipeline.encode import encode, unknown_words
 from anchorface.pipeline.hashing import sha256
 from anchorface.pipeline.loading import load_models
 from anchorface.suite import suite_folder
-from anchorface.suite.synth.world import vocabulary
+from anchorface.suite.synth.grammar import vocabulary
 from anchorface.types import Camera, FaceTrack
 
 FRAMES, STEPS, K = 4, 3, 1

@@ -3,7 +3,8 @@
 import numpy as np
 import torch
 
-from anchorface.suite.synth.world import Look, attribute_values, draw_look, speak, vocabulary
+from anchorface.suite.synth.grammar import speak, vocabulary
+from anchorface.suite.synth.world import Look, attribute_values, draw_look
 from anchorface.training import diffusion
 from anchorface.training.text import UNSAID, Naming, naming_loss, spoken
 from anchorface.training.vocabulary import build_tokenizer

@@ -4,13 +4,13 @@ import json
 import subprocess
 import sys
 
-from anchorface.suite.synth.world import vocabulary
+from anchorface.suite.synth.grammar import vocabulary
 from anchorface.training.vocabulary import build_tokenizer, learn_merges
 
 SCRIPT = """
 import json, sys
 from pathlib import Path
-from anchorface.suite.synth.world import vocabulary
+from anchorface.suite.synth.grammar import vocabulary
 from anchorface.training.vocabulary import build_tokenizer
 print(json.dumps(build_tokenizer(vocabulary(), Path(sys.argv[1])).get_vocab(), sort_keys=True))
 """

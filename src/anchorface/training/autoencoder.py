@@ -8,7 +8,7 @@ from torch import Tensor
 
 from .diffusion import LATENT_STD
 
-CHANNELS = {"v0": (24, 48, 96, 128), "smoke": (8, 8, 16, 16)}
+CHANNELS = {"v1": (24, 48, 96, 128), "smoke": (8, 8, 16, 16)}
 
 
 def build(scale: str) -> AutoencoderKL:

@@ -10,8 +10,8 @@ from transformers import CLIPTextConfig, CLIPTextModel
 
 from .vocabulary import MAX_LENGTH
 
-TEXT_WIDTH = {"v0": 192, "smoke": 32}
-UNET_WIDTHS = {"v0": (64, 128, 192), "smoke": (32, 32, 64)}
+TEXT_WIDTH = {"v1": 192, "smoke": 32}
+UNET_WIDTHS = {"v1": (64, 128, 192), "smoke": (32, 32, 64)}
 LATENT_STD = 2.0
 """Deviation of the latents that the U-Net sees (the autoencoder's scaling_factor; its own latents have 1).
 

@@ -22,7 +22,7 @@ def _pieces(vae, text, unet, video, adapter) -> dict[str, torch.nn.Module]:
     # The motion weights alone, in MotionAdapter's own layout, as a stock motion module would come.
     motion = diffusion.MotionAdapter.from_config(
         {
-            **diffusion.build_motion_adapter("v0").config,
+            **diffusion.build_motion_adapter("v1").config,
             "block_out_channels": unet.config["block_out_channels"],
         }
     )

@@ -24,6 +24,14 @@ def hide_features(maps: np.ndarray, generator: torch.Generator) -> np.ndarray:
     return np.where(band(heads(maps), drawn)[..., None], 0, maps).astype(np.uint8)
 
 
+def sight(maps: Tensor) -> Tensor:
+    """What the U-Net's middle should know of a picture: maps as the adapter sees them [B, 6, H, W] -> [B, 256, h, w].
+
+    Normals and shading of 2 x 2 pixels, of each 8 x 8 of these side by side as channels: one cell of the second level.
+    """
+    return torch.nn.functional.pixel_unshuffle(torch.nn.functional.avg_pool2d(maps[:, :4], 2), 8)
+
+
 def importance(maps: np.ndarray) -> Tensor:
     """What errors count, by latent cell: maps [N, H, W, 4] -> [N, 1, H / 8, W / 8] of mean 1.
 

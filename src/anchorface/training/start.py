@@ -1,7 +1,8 @@
 """Go on from a finished suite: its weights become the beginning of the stages, so that hours add up over runs.
 
-The autoencoder's encoder and the text encoder stay as they are, as the U-Net has learnt their numbers; ``t2i`` and
-``motion`` start from the folder's weights with a fresh optimizer; the decoder is sharpened on.
+``t2i`` and ``motion`` start from the folder's weights with a fresh optimizer. A folder that knows every word of today's
+world keeps its autoencoder's encoder and its text encoder, as the U-Net has learnt their numbers. A folder of an older,
+smaller world gives its autoencoder as a beginning too, and the text encoder is taught anew.
 """
 
 import shutil
@@ -12,7 +13,7 @@ from diffusers import AutoencoderKL, MotionAdapter, T2IAdapter, UNet2DConditionM
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from ..errors import ModelError
-from ..suite.synth.world import vocabulary
+from ..suite.synth.grammar import vocabulary
 from .text import Naming
 
 STARTED_FROM = "started_from.json"
@@ -23,7 +24,7 @@ def start_from(folder: Path, work: Path) -> None:
     """Put the weights of the model folder ``folder`` where the stages of a run in ``work`` look for them.
 
     Raises:
-        ModelError: the folder is no suite, knows other words than today's world, or ``work`` has begun already.
+        ModelError: the folder is no suite, or ``work`` has begun already.
     """
     if any(work.glob("*.pt")):
         raise ModelError(f"{work}: a run has begun here; --start needs a new --work.")
@@ -36,11 +37,12 @@ def start_from(folder: Path, work: Path) -> None:
         known = CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True).get_vocab()
     except (OSError, ValueError) as error:
         raise ModelError(f"{folder}: is not a suite to start from ({error}).") from error
-    strange = [word for word in vocabulary() if word + "</w>" not in known and "-" not in word]
-    if strange:
-        raise ModelError(f"{folder}: its tokenizer does not know {', '.join(strange[:5])}; train the text stage anew.")
-    torch.save(vae.float().state_dict(), work / "vae.normalised.pt")
-    torch.save(Naming(text.float()).state_dict(), work / "text.final.pt")
+    if all(word + "</w>" in known or "-" in word for word in vocabulary()):
+        torch.save(vae.float().state_dict(), work / "vae.normalised.pt")
+        torch.save(Naming(text.float()).state_dict(), work / "text.final.pt")
+        shutil.copytree(folder / "tokenizer", work / "tokenizer", dirs_exist_ok=True)
+    else:
+        torch.save(vae.float().state_dict(), work / "autoencoder.start.pt")
     both = torch.nn.ModuleDict({"unet": unet.float(), "adapter": adapter.float()})
     torch.save(both.state_dict(), work / "t2i.start.pt")
     torch.save(motion.float().state_dict(), work / "motion.start.pt")

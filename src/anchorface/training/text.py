@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import CLIPTextModel, PreTrainedTokenizerBase
 
-from ..suite.synth.world import Look, attribute_values, speak
+from ..suite.synth.grammar import speak
+from ..suite.synth.world import Look, attribute_values
 
 UNSAID = -100
 """Target of an attribute that the sentence does not name (torch's ignore_index)."""

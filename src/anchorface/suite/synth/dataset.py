@@ -9,15 +9,18 @@ import json
 import multiprocessing
 import os
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from ...control.maps import draw_maps
 from ...types import Camera
-from .scene import Person, backdrop_for, draw_lighting, render, stage, vertices_of
-from .world import EXPRESSION, FRAMING, HEAD_HEIGHT_METRES, Look, caption, draw_look, expression_vector
+from .domains import GAPS, webcam
+from .grammar import caption
+from .paint import Lighting, draw_lighting
+from .scene import Person, Rendering, backdrop_for, render_labelled, stage, vertices_of
+from .world import EXPRESSION, FRAMING, HEAD_HEIGHT_METRES, Look, draw_look, expression_vector
 
 SIZE = 128
 FOV = np.deg2rad(28.0)
@@ -46,22 +49,72 @@ def map_channels(vertices: np.ndarray, camera: Camera, head_z: float) -> np.ndar
     return (np.concatenate([maps["normal"], maps["shaded"][:1]]) * 255 + 0.5).astype(np.uint8).transpose(1, 2, 0)
 
 
+@dataclass(frozen=True)
+class Sample:
+    """One labelled clip, or picture (F = 1)."""
+
+    renderings: tuple[Rendering, ...]
+    pictures: np.ndarray
+    """[F, S, S, 3] uint8; of the video domain after the webcam."""
+    maps: np.ndarray
+    """[F, S, S, 4] uint8: normal and shaded."""
+    record: dict
+    expression: np.ndarray
+    """[F, 52]"""
+    rotation: np.ndarray
+    """[F, 3] axis-angle."""
+    translation: np.ndarray
+    """[F, 3] metres."""
+    shape: np.ndarray
+
+    @property
+    def regions(self) -> np.ndarray:
+        """Region of each pixel [F, S, S] uint8 (scene.REGIONS)."""
+        return np.stack([r.regions for r in self.renderings])
+
+
+def stage_clip(
+    look: Look,
+    seed: int,
+    expression: np.ndarray,
+    rotation: np.ndarray,
+    translation: np.ndarray,
+    light: Lighting,
+    size: int = SIZE,
+) -> Sample:
+    """``look``'s person of ``seed`` acting out expression [F, 52], rotation [F, 3], translation [F, 3], labelled."""
+    person = Person.draw(look, seed)
+    camera, backdrop = Camera.from_fov(size, size, FOV), backdrop_for(person, size)
+    vertices = vertices_of(person, expression, rotation, translation)
+    drawn = tuple(render_labelled(person, v, camera, light, backdrop) for v in vertices)
+    maps = np.stack([map_channels(v, camera, t[2]) for v, t in zip(vertices, translation, strict=True)])
+    pictures = np.stack([r.picture for r in drawn])
+    return Sample(drawn, pictures, maps, asdict(look), expression, rotation, translation, person.shape)
+
+
+def draw_where(look: Look, rng: np.random.Generator) -> np.ndarray:
+    """Translation [3] of the head joint in metres: centred a little below the middle, as far as the framing asks."""
+    low = -0.045 if look.headwear != "hat" and look.hair_style != "bun" else -0.065
+    return np.array([rng.normal(0, 0.012), rng.normal(low, 0.008), -head_distance(look, rng)])
+
+
+def still_sample(seed: int, size: int = SIZE, look: Look | None = None) -> Sample:
+    """One labelled picture; half of the people look nearly into the camera. ``look``: instead of a drawn one."""
+    rng = np.random.default_rng([seed, 10])
+    drawn = draw_look(rng)
+    look = look or drawn
+    expression = jittered(expression_vector(EXPRESSION[look.expression]), rng)
+    spread = [0.08, 0.14, 0.05] if rng.random() < 0.5 else [0.15, 0.42, 0.11]
+    rotation = np.clip(rng.normal(0, spread), [-0.5, -1.0, -0.4], [0.5, 1.0, 0.4])
+    where = draw_where(look, rng)
+    sample = stage_clip(look, seed, expression[None], rotation[None], where[None], draw_lighting(rng), size)
+    return replace(sample, record={"seed": seed, "caption": caption(look, rng), **sample.record})
+
+
 def still(seed: int) -> tuple[np.ndarray, np.ndarray, dict]:
     """One labelled picture [S, S, 3], its maps [S, S, 4] and its record."""
-    rng = np.random.default_rng([seed, 10])
-    look = draw_look(rng)
-    person = Person.draw(look, seed)
-    camera = Camera.from_fov(SIZE, SIZE, FOV)
-    expression = jittered(expression_vector(EXPRESSION[look.expression]), rng)
-    rotation = np.clip(rng.normal(0, [0.14, 0.36, 0.10]), [-0.5, -1.0, -0.4], [0.5, 1.0, 0.4])
-    where = np.array([rng.normal(0, 0.012), rng.normal(-0.045, 0.01), -head_distance(look, rng)])
-    vertices = vertices_of(person, expression[None], rotation[None], where[None])[0]
-    picture = render(person, vertices, camera, draw_lighting(rng), backdrop_for(person, SIZE))
-    return (
-        picture,
-        map_channels(vertices, camera, where[2]),
-        {"seed": seed, "caption": caption(look, rng), **asdict(look)},
-    )
+    sample = still_sample(seed)
+    return sample.pictures[0], sample.maps[0], sample.record
 
 
 def _ease(frames: int, start: float, length: float) -> np.ndarray:
@@ -98,21 +151,32 @@ def draw_motion(look: Look, frames: int, rng: np.random.Generator) -> tuple[np.n
     return np.clip(expression + constant, 0, 1).astype(np.float32), rotation
 
 
-def clip(seed: int, frames: int = 16) -> tuple[np.ndarray, np.ndarray, dict]:
-    """One labelled clip [F, S, S, 3], its maps [F, S, S, 4] and its record; 8 frames a second, *video* look."""
+def clip_sample(seed: int, frames: int = 16, gap: float = 0.0, size: int = SIZE) -> Sample:
+    """One labelled clip, 8 frames a second; ``gap`` > 0: of the video domain, that far from the pictures'."""
     rng = np.random.default_rng([seed, 20])
-    look = draw_look(rng)
-    person = Person.draw(look, seed)
-    camera = Camera.from_fov(SIZE, SIZE, FOV)
+    look = draw_look(rng, "video" if gap else "pictures")
     expression, rotation = draw_motion(look, frames, rng)
-    where = np.array([rng.normal(0, 0.012), rng.normal(-0.045, 0.01), -head_distance(look, rng)])
+    where = draw_where(look, rng)
     drift = rng.normal(0, [0.015, 0.008, 0.02])
     translation = where + drift * _ease(frames, 0, 1)[:, None]
-    light, backdrop = draw_lighting(rng), backdrop_for(person, SIZE)
-    vertices = vertices_of(person, expression, rotation, translation)
-    pictures = np.stack([render(person, v, camera, light, backdrop) for v in vertices])
-    maps = np.stack([map_channels(v, camera, t[2]) for v, t in zip(vertices, translation, strict=True)])
-    return pictures, maps, {"seed": seed, "caption": caption(look, rng), **asdict(look)}
+    sample = stage_clip(look, seed, expression, rotation, translation, draw_lighting(rng), size)
+    record = {"seed": seed, "caption": caption(look, rng), "gap": gap, **sample.record}
+    return replace(sample, pictures=webcam(sample.pictures, rng, gap), record=record)
+
+
+def clip(seed: int, frames: int = 16) -> tuple[np.ndarray, np.ndarray, dict]:
+    """One labelled clip [F, S, S, 3], its maps [F, S, S, 4] and its record; clean."""
+    sample = clip_sample(seed, frames)
+    return sample.pictures, sample.maps, sample.record
+
+
+def video_clip(seed: int, frames: int = 16) -> tuple[np.ndarray, np.ndarray, dict]:
+    """The same of the *video* domain, at the middle gap."""
+    sample = clip_sample(seed, frames, GAPS[1])
+    return sample.pictures, sample.maps, sample.record
+
+
+_MAKERS = {"stills": still, "clips": clip, "video": video_clip}
 
 
 def _shard(job: tuple[str, Path, int, int, int]) -> str:
@@ -120,7 +184,7 @@ def _shard(job: tuple[str, Path, int, int, int]) -> str:
     path = folder / f"{shard:04d}.npz"
     if path.exists():
         return path.name
-    make = still if kind == "stills" else clip
+    make = _MAKERS[kind]
     items = [make(seed + shard * 100_000 + i) for i in range(count)]
     path.with_suffix(".json").write_text(json.dumps([record for *_, record in items]))
     partial = path.with_suffix(".partial")
@@ -138,7 +202,7 @@ def _single_thread() -> None:
 
 
 def make_set(kind: str, folder: Path, count: int, seed: int, workers: int = 2) -> Iterator[str]:
-    """Make ``count`` "stills" or "clips" below ``folder``; yields the name of each finished shard."""
+    """Make ``count`` "stills", "clips" or "video" (clips of that domain) in ``folder``; yields each finished shard."""
     folder.mkdir(parents=True, exist_ok=True)
     size = SHARD_STILLS if kind == "stills" else SHARD_CLIPS
     jobs = [(kind, folder, i, min(size, count - i * size), seed) for i in range(-(-count // size))]
