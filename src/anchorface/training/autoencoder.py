@@ -6,7 +6,9 @@ import torch.nn.functional as F
 from diffusers import AutoencoderKL
 from torch import Tensor
 
+from ..control.regions import band
 from .diffusion import LATENT_STD
+from .holes import heads
 
 CHANNELS = {"v1": (24, 48, 96, 128), "smoke": (8, 8, 16, 16)}
 
@@ -21,6 +23,8 @@ def build(scale: str) -> AutoencoderKL:
 
 CROP = 64
 """Side of the crops that most steps see: a quarter of the pixels, so four times the steps in the same hours."""
+EYE_ROWS = (0.40, 0.60)
+"""Where eyes are, as shares of the head's height: a lid that closes moves few pixels, so these count for more."""
 LATENT_NOISE = 0.08
 """Noise added before decoding, as a share of the latents' deviation: the decoder learns to forgive the U-Net."""
 
@@ -28,9 +32,12 @@ LATENT_NOISE = 0.08
 def draw_crop(
     pictures: np.ndarray, maps: np.ndarray, generator: torch.Generator, whole: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Pictures and maps [B, H, W, C], half of them mirrored; unless ``whole``, crops of CROP, mostly of the head."""
+    """Pictures [B, H, W, 3] and their face_weight [B, 1, H, W], half of them mirrored; crops unless ``whole``.
+
+    Crops have CROP pixels a side and show the head, mostly.
+    """
     out = []
-    for picture, shown in zip(pictures, maps, strict=True):
+    for picture, shown, weight in zip(pictures, maps, face_weight(maps), strict=True):
         u = torch.rand(4, generator=generator).numpy()
         if not whole:
             top, left = u[:2] * (len(picture) - CROP)
@@ -40,10 +47,10 @@ def draw_crop(
             # Multiples of 8 keep the latent grid where it is in the whole picture.
             top, left = (int(np.clip(round(x / 8) * 8, 0, len(picture) - CROP)) for x in (top, left))
             window = slice(top, top + CROP), slice(left, left + CROP)
-            picture, shown = picture[window], shown[window]
+            picture, weight = picture[window], weight[:, window[0], window[1]]
         mirrored = u[2] * 8 % 1 < 0.5
-        out.append((picture[:, ::-1], shown[:, ::-1]) if mirrored else (picture, shown))
-    return np.stack([p for p, _ in out]), np.stack([m for _, m in out])
+        out.append((picture[:, ::-1], weight[..., ::-1]) if mirrored else (picture, weight))
+    return np.stack([p for p, _ in out]), np.stack([w for _, w in out])
 
 
 def _gradients(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -73,11 +80,15 @@ def picture_loss(difference: Tensor, weight: Tensor) -> Tensor:
 
 
 def face_weight(maps: np.ndarray) -> np.ndarray:
-    """Weights [B, 1, H, W] from map channels [B, H, W, 4]: 1 outside, 2 on the head, 5 on irises, lips and mouth."""
-    head = maps[..., :3].max(-1) > 8
+    """Weights [B, 1, H, W] from map channels [B, H, W, 4]: where errors are seen.
+
+    1 outside, 2 on the head, 5 where the eyes are (open or closed), 3 more on irises, lips and the open mouth.
+    """
+    head = heads(maps)
+    eyes = head & band(head, np.broadcast_to(EYE_ROWS, (len(maps), 2)))
     shade = maps[..., 3]
     feature = head & ((shade < 70) | (shade > 225))
-    return (1.0 + head + 3.0 * feature).astype(np.float32)[:, None]
+    return (1.0 + head + 3.0 * eyes + 3.0 * feature).astype(np.float32)[:, None]
 
 
 @torch.no_grad()

@@ -73,7 +73,7 @@ RECIPES = {
     ),
 }  # fmt: skip
 SIGHT = 0.5
-"""Weight of the U-Net's middle saying what the maps show; its error is near 0.05 where the denoising loss is near 0.3."""
+"""Weight of the U-Net's middle saying what the maps show."""
 STAGES = ("autoencoder", "text", "t2i", "motion", "export")
 
 
@@ -143,9 +143,8 @@ class Workshop:
             pick = torch.randint(len(pictures), (budget.batch,), generator=generator).numpy()
             # Crops first; whole pictures at the end, as norms see other statistics there.
             whole = step >= 0.95 * budget.steps
-            batch, shown = autoencoder.draw_crop(pictures[pick], maps[pick], generator, whole)
-            weight = torch.from_numpy(autoencoder.face_weight(shown))
-            return autoencoder.loss(model, pictures_to_tensor(batch), weight, generator)
+            batch, weight = autoencoder.draw_crop(pictures[pick], maps[pick], generator, whole)
+            return autoencoder.loss(model, pictures_to_tensor(batch), torch.from_numpy(weight.copy()), generator)
 
         done = self.work / "vae.normalised.pt"
         if done.exists():
@@ -183,8 +182,8 @@ class Workshop:
 
         def loss_of(step: int, generator: torch.Generator) -> Tensor:
             pick = torch.randint(len(pictures), (budget.batch,), generator=generator).numpy()
-            batch, shown = autoencoder.draw_crop(pictures[pick], maps[pick], generator, step >= 0.9 * budget.steps)
-            weight = torch.from_numpy(autoencoder.face_weight(shown))
+            batch, weight = autoencoder.draw_crop(pictures[pick], maps[pick], generator, step >= 0.9 * budget.steps)
+            weight = torch.from_numpy(weight.copy())
             return sharpening_loss(vae, model["critic"], pictures_to_tensor(batch), weight, generator)
 
         self._train("decoder", model, loss_of, budget)
@@ -210,7 +209,7 @@ class Workshop:
     def t2i(self, text, latents: Tensor, maps: np.ndarray, ids: Tensor, empty: Tensor):
         """Train U-Net and control adapter together: a quarter of the rows with maps, a quarter with features cut out.
 
-        One caption in ten is empty. The middle of the U-Net also learns to *say* what the maps would show (SIGHT): dense
+        One caption in ten is empty. The U-Net's middle also learns to *say* what the maps would show (SIGHT): dense
         supervision of the layout, for nothing, as the renders are labelled. Compare Yu et al. 2024 (REPA), who align
         such features with another network's.
 
