@@ -24,6 +24,8 @@ def encode(models: Models, prompt: str, negative: str = "", *, guided: bool = Tr
             Not an error: the text encoder still makes something of the rest.
     """
     vocabulary = models.info.vocabulary
+    if vocabulary:
+        vocabulary = (*vocabulary, *(word for lora in models.loras for word in lora.words))
     unknown = unknown_words(f"{prompt} {negative if guided else ''}", vocabulary)
     if unknown:
         warnings.warn(explain_unknown(unknown, vocabulary), stacklevel=2)

@@ -49,6 +49,8 @@ class Lora:
     """Its layers that this model lacks."""
     foreign: tuple[str, ...] = ()
     """Its keys that are no LoRA's."""
+    words: tuple[str, ...] = ()
+    """The words that it taught, where its header says so (``anchorface train lora --name``)."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,7 @@ def apply_loras(
             warnings.warn(f"LoRA {path}: {', '.join(told)}.", stacklevel=2)
         for layer, module in found:
             terms[module].append((weight * layer.scale, _Matrices.read(weights, layer)))
-        applied.append(Lora(path, weight, len(found), sha256(path), unused, foreign))
+        applied.append(Lora(path, weight, len(found), sha256(path), unused, foreign, _words(weights)))
     # Only now, when every file has been read and found sound; one layer at a time, since products are large.
     for module, summands in terms.items():
         old = module.weight.detach()
@@ -281,3 +283,12 @@ def _check_sizes(weights: Weights, layer: Layer, module: nn.Module) -> None:
             f"LoRA {weights.path} does not fit this model: {layer.name} has matrices {list(up)} and {list(down)} for "
             f"a layer of {list(want)}. It {weights.identity.sentence}"
         )
+
+
+def _words(weights: Weights) -> tuple[str, ...]:
+    """The word that a file of ours taught; none where the header does not say."""
+    try:
+        recipe = json.loads(weights.metadata.get("anchorface", "{}"))
+        return (str(recipe["word"]),) if isinstance(recipe, dict) and recipe.get("word") else ()
+    except (ValueError, RecursionError):
+        return ()

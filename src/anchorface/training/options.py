@@ -1,4 +1,4 @@
-"""What ``anchorface train`` can be asked for: two dataclasses, read by the command line and by Python alike.
+"""What ``anchorface train`` can be asked for: dataclasses, read by the command line and by Python alike.
 
 Importing this module imports neither torch nor numpy. Equations are those of docs/method.md, section 3.
 """
@@ -66,7 +66,7 @@ class TrainOptions:
     checkpoint_seconds: float = 600.0
     """Seconds between checkpoints."""
     dry_run: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Count parameters and FLOPs, time one step, and stop."""
+    """(motion, adapter) Count parameters and FLOPs, time one step, and stop."""
     smoke: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Two steps on the first two clips: does everything fit together?"""
 
@@ -144,3 +144,82 @@ class AdapterTraining(TrainOptions):
     """Control maps it reads. Default: those of the model's own adapter, else normal and shaded."""
     fresh: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Start from random weights, not from the model's own adapter."""
+
+
+@dataclass(frozen=True)
+class PictureTraining(TrainOptions):
+    """What LoRA and DreamBooth trainings share."""
+
+    data: Annotated[Path, tyro.conf.Positional]
+    """Folder of pictures of one person or style (10 to 30 are good); beside NAME.png its caption NAME.txt, or none."""
+    name: str = ""
+    """The word for what is learnt, to be used in prompts; a word that the model does not know yet."""
+    caption: str = ""
+    """Caption of pictures without one; {name} stands for the word. Default: "a portrait of {name}"."""
+    steps: int = 400
+    """Optimizer steps."""
+    batch: int = 8
+    """Pictures per step, over all processes and pieces."""
+    warmup: int = 20
+    """Steps of the warm-up."""
+    ema: float = 0.98
+    """Decay of the averaged weights, which are what is written."""
+    mirror: bool = True
+    """Show half of the pictures mirrored; --no-mirror for faces that are not alike left and right."""
+
+    def __post_init__(self) -> None:
+        """Refuse numbers and names that no training could use."""
+        super().__post_init__()
+        _require(bool(self.name) and self.name.isalnum(), "name", "one word of letters and digits", self.name)
+        _require(not self.dry_run, "dry-run", "only for motion and adapter; use --smoke here", self.dry_run)
+
+    @property
+    def default_caption(self) -> str:
+        """Caption of a picture without NAME.txt."""
+        return (self.caption or "a portrait of {name}").replace("{name}", self.name)
+
+
+@dataclass(frozen=True)
+class LoraTraining(PictureTraining):
+    """Learn a person or a style as a LoRA file of a few megabytes, in kohya's names, which all programs read."""
+
+    output: Annotated[Path, tyro.conf.arg(aliases=("-o",), metavar="FILE")] = Path("lora.safetensors")
+    """File to write."""
+    lr: float = 1e-3
+    """Peak learning rate: a linear warm-up, flat for 40 % of the steps, then a cosine down to 2 %."""
+    rank: int = 16
+    """Rank of the matrices."""
+    alpha: float | None = None
+    """The matrices' product is scaled by alpha / rank. Default: the rank."""
+    convolutions: bool = True
+    """Also beside the residual blocks' convolutions (LoCon); --no-convolutions for attention layers alone."""
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that no training could use."""
+        super().__post_init__()
+        _require(1 <= self.rank <= 256, "rank", "1 to 256", self.rank)
+        _require(self.alpha is None or self.alpha > 0, "alpha", "a positive number", self.alpha)
+
+
+@dataclass(frozen=True)
+class DreamBoothTraining(PictureTraining):
+    """Learn a person or a style into all of the U-Net's image layers; writes a whole model folder."""
+
+    lr: float = 2e-4
+    """Peak learning rate: a linear warm-up, flat for 40 % of the steps, then a cosine down to 2 %."""
+    prior: int = 16
+    """Pictures of the class, drawn by the model itself, that it must not forget (prior preservation); 0 = none."""
+    prior_prompt: str = "a portrait of a person"
+    """The class."""
+    prior_weight: float = 1.0
+    """Weight of the class's loss."""
+    extract: int = 0
+    """Also write OUTPUT.safetensors: the change as a LoRA file of this rank (its best low-rank part); 0 = do not."""
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that no training could use."""
+        super().__post_init__()
+        _require(self.prior >= 0, "prior", "0 or more", self.prior)
+        _require(math.isfinite(self.prior_weight) and self.prior_weight >= 0, "prior-weight", "0 or more",
+                 self.prior_weight)  # fmt: skip
+        _require(0 <= self.extract <= 1024, "extract", "0 to 1024", self.extract)
