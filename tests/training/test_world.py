@@ -6,11 +6,12 @@ import cv2
 import numpy as np
 import pytest
 
-from anchorface.suite.synth import dataset
+from anchorface.suite.synth import characters, dataset
 from anchorface.suite.synth.backgrounds import background
 from anchorface.suite.synth.domains import GAPS, webcam
 from anchorface.suite.synth.grammar import speak, vocabulary
 from anchorface.suite.synth.scene import REGIONS
+from anchorface.suite.synth.styles import toon
 from anchorface.suite.synth.world import PLAIN, SCENES, attribute_values, draw_look
 
 ACCESSORIES = REGIONS.index("accessories")
@@ -108,3 +109,22 @@ def test_sentences_name_what_is_worn_as_people_say_it():
         assert ("glasses" in text) == ("glasses" in said) and (" hat" in text) == ("headwear" in said)
     words = set(vocabulary())
     assert {"glasses", "sunglasses", "beanie", "headband", "earrings", "freckles", "stubble", "goatee", "suit"} <= words
+
+
+def test_characters_keep_their_face_and_change_their_setting():
+    pictures = [characters.person_picture("ada", i) for i in range(4)]
+    assert len({words for _, words in pictures}) == 4 and all(" ada" in words for _, words in pictures)
+    assert not any("red hair" in words or "freckles" in words for _, words in pictures)  # what is hers is not said
+    looks = [characters.person_look("bo", np.random.default_rng(i)) for i in range(30)]
+    assert len({(x.gender, x.beard, x.skin, x.hair_color) for x in looks}) == 1
+    assert len({x.background for x in looks}) > 5
+
+
+def test_the_style_flattens_and_outlines(tmp_path):
+    sample = picture()
+    drawn, clean = toon(sample.renderings[0]), sample.pictures[0]
+    assert len(np.unique(drawn.reshape(-1, 3) // 8, axis=0)) < 0.8 * len(np.unique(clean.reshape(-1, 3) // 8, axis=0))
+    border = np.diff(sample.regions[0].astype(int), axis=1) != 0
+    assert drawn[:, :-1][border].mean() < 0.6 * clean[:, :-1][border].mean()
+    names = [p.name for p in characters.write_pictures("toon", tmp_path, 2)]
+    assert names == ["000.png", "001.png"] and (tmp_path / "001.txt").read_text().startswith("toon, ")

@@ -55,7 +55,7 @@ class Recipe:
 
 RECIPES = {
     "v1": Recipe(
-        "v1", 14000, 384,
+        "v1", 9000, 320,
         autoencoder=Budget(steps=3600, batch=16, lr=8e-4, seed=1, ema=0.998),
         text=Budget(steps=500, batch=128, lr=1e-3, seed=5, ema=0.99),
         t2i=Budget(steps=10000, batch=48, lr=7e-4, seed=2, weight_decay=0.01, ema=0.997),

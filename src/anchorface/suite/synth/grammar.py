@@ -1,5 +1,7 @@
 """How people would put a Look into words: prompts with paraphrases, and which attributes each of them names."""
 
+import re
+
 import numpy as np
 
 from .world import COLORS, PLAIN, Look, draw_look
@@ -110,12 +112,31 @@ def speak(look: Look, rng: np.random.Generator, *, keep: float = 0.8) -> tuple[s
             if look.background in PLAIN
             else either(*_PLACE[look.background])
         )
-    return ", ".join(x for x in (subject, *details, place) if x), frozenset(said)
+    return _articles(", ".join(x for x in (subject, *details, place) if x)), frozenset(said)
+
+
+def _articles(text: str) -> str:
+    return re.sub(r"\ba (?=orange|old)", "an ", text)
 
 
 def caption(look: Look, rng: np.random.Generator) -> str:
     """The prompt of :func:`speak` alone."""
     return speak(look, rng)[0]
+
+
+def speak_of(word: str, look: Look, rng: np.random.Generator) -> str:
+    """A caption of a picture of somebody known by ``word``: all that may change is said, nothing of the person."""
+    either = lambda *options: options[rng.integers(len(options))]  # noqa: E731
+    head = {"close-up": "a close-up of", "portrait": "a portrait of", "bust": "a bust shot of"}[look.framing]
+    worn = [either(*table[value]) for table, value in ((_GLASSES, look.glasses),) if value != "none"]
+    worn += [f"a {look.headwear_color} {look.headwear}"] if look.headwear != "none" else []
+    subject = f"{head} {word}" + (f" with {' and '.join(worn)}" if worn else "")
+    details = [
+        either(*_EXPRESSION[look.expression]), f"wearing {either(*_GARMENT[look.garment]).format(c=look.clothes)}"
+    ]  # fmt: skip
+    plain = look.background in PLAIN
+    place = f"on a {look.background} background" if plain else either(*_PLACE[look.background])
+    return _articles(", ".join([subject, *details, place]))
 
 
 def vocabulary() -> list[str]:
