@@ -1,4 +1,4 @@
-"""The gallery: a contact sheet per attribute and per character: ``python tools/gallery.py DIR [--model M] [--seeds 4]``.
+"""The gallery, a contact sheet per attribute: ``python tools/gallery.py DIR [--model M] [--seeds 4]``.
 
 Rows are values of an attribute, columns seeds; nothing is chosen or left out, failures are on the sheet. Beside each
 sheet goes a row of renders of the same looks, so that one sees what the model was shown.
