@@ -32,6 +32,8 @@ from anchorface.pipeline.decode import decode
 from anchorface.pipeline.denoise import latent_shape, make_scheduler
 from anchorface.pipeline.loading import Models, load_models
 from anchorface.tracking.track import track_frames
+from anchorface.types import Clip
+from anchorface.video import write_clip
 
 PROMPT = "a portrait of a young woman with long red hair, pale skin, on a blue background"
 _D65 = np.array([0.95047, 1.0, 1.08883])
@@ -107,7 +109,9 @@ def shuffled(first: torch.Tensor, length: int, stride: int, generator: torch.Gen
     return noise[:, :, :length]
 
 
-def free_noise(models: Models, sampling: SamplingOptions, length: int, window: int, stride: int) -> np.ndarray:
+def free_noise(
+    models: Models, prompt: str, sampling: SamplingOptions, length: int, window: int, stride: int
+) -> np.ndarray:
     """diffusers' long clip [F, H, W, 3] uint8."""
     parts = {**models.pipe.components, "scheduler": make_scheduler(models.scheduler_config, sampling.sampler)}
     pipe = AnimateDiffPipeline(**parts)
@@ -123,7 +127,7 @@ def free_noise(models: Models, sampling: SamplingOptions, length: int, window: i
     try:
         latents = pipe(
             num_frames=length, height=sampling.height, width=sampling.width, num_inference_steps=sampling.steps,
-            guidance_scale=sampling.cfg, prompt=PROMPT, negative_prompt=sampling.negative,
+            guidance_scale=sampling.cfg, prompt=prompt, negative_prompt=sampling.negative,
             latents=noise.to(models.device),
             generator=torch.Generator("cpu").manual_seed(sampling.seed), output_type="latent",
         ).frames  # fmt: skip
@@ -148,6 +152,7 @@ def score(frames: np.ndarray, fps: float, starts: list[int], *, track: bool) -> 
 def main() -> None:
     """Make both clips for every seed and print a JSON summary."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--prompt", default=PROMPT)
     parser.add_argument("--model", type=Path, default=None)
     parser.add_argument("-L", "--length", type=int, default=120)
     parser.add_argument("--window", type=int, default=None, help="frames; default 16, or what the module knows")
@@ -155,6 +160,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--no-tracking", action="store_true", help="colour statistics only")
+    parser.add_argument("--clips", type=Path, help="folder for both clips as mp4")
     parser.add_argument("-o", "--output", type=Path)
     args = parser.parse_args()
     models = load_models(ModelOptions(model=args.model, device="cpu"))
@@ -163,16 +169,26 @@ def main() -> None:
     rows = []
     for seed in args.seeds:
         asked = SamplingOptions(seed=seed, steps=args.steps)
-        request = AnimateRequest(PROMPT, length=args.length, window=window, overlap=args.overlap, sampling=asked)
+        request = AnimateRequest(args.prompt, length=args.length, window=window, overlap=args.overlap, sampling=asked)
         clip = animate(request, models=models)
         own = [w.start for w in windows(args.length, window, args.overlap, clip.record["anchor_index"])]
-        free = free_noise(models, models.resolve(asked), args.length, window, stride)
+        free = free_noise(models, args.prompt, models.resolve(asked), args.length, window, stride)
         track = not args.no_tracking
+        if args.clips:
+            for arm, frames in (("anchored", clip.frames), ("freenoise", free)):
+                write_clip(Clip(frames, clip.fps, {}), args.clips / f"{arm}-{seed}.mp4")
         rows += [{"seed": seed, "arm": "anchored", **score(clip.frames, clip.fps, own, track=track)}]
         theirs = list(range(0, args.length, stride))
         rows += [{"seed": seed, "arm": "FreeNoise", **score(free, clip.fps, theirs, track=track)}]
         print(*(json.dumps(row) for row in rows[-2:]), sep="\n", flush=True)
-    summary = {"length": args.length, "window": window, "overlap": args.overlap, "steps": args.steps, "rows": rows}
+    summary = {
+        "prompt": args.prompt,
+        "length": args.length,
+        "window": window,
+        "overlap": args.overlap,
+        "steps": args.steps,
+        "rows": rows,
+    }
     if args.output:
         args.output.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
 

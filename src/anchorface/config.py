@@ -22,8 +22,11 @@ import tyro
 from .conventions import FACE_CHOICE
 from .errors import InputError
 
-Sampler = Literal["ddim", "euler", "euler_a", "dpmpp_2m"]
+Sampler = Literal["ddim", "euler", "euler_a", "dpmpp_2m", "unipc"]
 """Samplers that can be asked for; euler_a is the one that adds fresh noise at every step."""
+
+FAST: Mapping[str, Any] = types.MappingProxyType({"sampler": "unipc", "steps": 10, "guide_until": 0.6})
+"""What ``--fast`` asks for where nothing else is; chosen on the suite (docs/results.md, ``tools/score_fast.py``)."""
 
 ControlRegion = Literal["all", "pose", "upper", "lower"]
 """Parts of the face that control maps steer (``control.regions.FREE``)."""
@@ -74,13 +77,17 @@ class SamplingOptions:
     seed: int = 0
     """Seed of the text-to-image picture; every other frame's noise derives from it."""
     steps: int | None = None
-    """Sampling steps."""
+    """Sampling steps. Default: the model's; 10 with --fast."""
     cfg: float | None = None
     """Guidance scale; 1 or less skips the unguided half (and ignores the negative prompt)."""
     negative: str = ""
     """What to stay away from."""
-    sampler: Sampler = "ddim"
-    """Sampling method."""
+    sampler: Sampler | None = None
+    """Sampling method. Default: ddim; unipc (with Karras' noise levels) with --fast."""
+    guide_until: Annotated[float | None, tyro.conf.arg(metavar="SHARE")] = None
+    """Share of the steps that are guided; later ones run the guided half alone. Default: 1; 0.6 with --fast."""
+    fast: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Fewer steps of a better solver, guided early only: near the picture of 50 steps, but not the same picture."""
     width: Annotated[int | None, tyro.conf.arg(aliases=("-W",))] = None
     """Picture width in pixels, a multiple of 8."""
     height: Annotated[int | None, tyro.conf.arg(aliases=("-H",))] = None
@@ -92,7 +99,10 @@ class SamplingOptions:
         _require(self.steps is None or 1 <= self.steps <= 1000, "steps", "1 to 1000", self.steps)
         ok = self.cfg is None or (math.isfinite(self.cfg) and self.cfg >= 0)
         _require(ok, "cfg", "0 or more", self.cfg)
-        _require(self.sampler in SAMPLERS, "sampler", f"one of {', '.join(SAMPLERS)}", self.sampler)
+        ok = self.sampler is None or self.sampler in SAMPLERS
+        _require(ok, "sampler", f"one of {', '.join(SAMPLERS)}", self.sampler)
+        ok = self.guide_until is None or 0 <= self.guide_until <= 1
+        _require(ok, "guide_until", "0 to 1", self.guide_until)
         for name, value in (("width", self.width), ("height", self.height)):
             ok = value is None or (value >= 8 and value % 8 == 0)
             _require(ok, name, "a positive multiple of 8", value)

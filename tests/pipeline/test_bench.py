@@ -26,10 +26,11 @@ def test_smoke_on_the_command_line(model_folder, tmp_path, capsys):
 
 def test_arms_are_run_in_turn():
     seen = []
-    arm = lambda name, seconds: lambda: (seen.append(name), seconds)[1]  # noqa: E731
+    arm = lambda name, seconds: lambda: (seen.append(name), (seconds, 1.0))[1]  # noqa: E731
     found = compare(arm("A", 3.0), arm("B", 2.0), 4)
     assert "".join(seen) == "AB" + "ABBAABBA"
     assert found["ratio"] == 1.5 and found["interval"] == [1.5, 1.5]
+    assert found["processor_ratio"] == 1.0
 
 
 def test_the_interval_holds_the_median_in_19_of_20_samples():

@@ -15,9 +15,10 @@ from anchorface.pipeline.long import Resume, denoise_long
 FRAMES, SIZE, OVERLAP, K, STEPS = 14, 6, 2, 3, 3
 
 
-@pytest.fixture(scope="module", params=["ddim", "euler_a", "dpmpp_2m"])
+@pytest.fixture(scope="module", params=["ddim", "euler_a", "dpmpp_2m", "unipc"])
 def sampling(models, request):
-    return dataclasses.replace(models.resolve(SamplingOptions(seed=5, sampler=request.param)), steps=STEPS)
+    asked = SamplingOptions(seed=5, sampler=request.param, guide_until=0.5 if request.param == "unipc" else None)
+    return dataclasses.replace(models.resolve(asked), steps=STEPS)
 
 
 @pytest.fixture

@@ -1,28 +1,27 @@
 """Seconds per sampling step against diffusers, on the same weights: what ``anchorface bench`` runs.
 
 Arms are timed in turn, A B B A, so that a machine that slows down slows both; each pair gives one ratio, and the median
-ratio comes with a bootstrap interval (resampling pairs). Only steps are timed, from the end of the first to the end of
-the last: encoding, drawing maps and decoding are not in it.
+ratio comes with a bootstrap interval (resampling pairs). Only steps are timed, from the first call of a network to the
+end of the last step: encoding, drawing maps and decoding are not in it. On a CPU the processor's time is compared as
+well: what other programs do meanwhile is not in it.
 """
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from diffusers import AnimateDiffControlNetPipeline, AnimateDiffPipeline, ControlNetModel
+from diffusers import AnimateDiffControlNetPipeline, AnimateDiffPipeline
 from diffusers.models.controlnets.multicontrolnet import MultiControlNetModel
 from PIL import Image
 
 from ..anchor.noise import NoiseLayout, torch_generator
-from ..config import SamplingOptions
+from ..config import AnchorOptions, SamplingOptions
 from ..errors import InputError
 from ..types import ConditionMaps
-from .control_options import ControlOptions
-from .controlnets import ControlNet, needed_kinds, steer
+from .controlnets import needed_kinds, steer
 from .denoise import AnchorPath, denoise, make_anchor, make_scheduler
 from .drive import control_features
 from .encode import encode
@@ -33,13 +32,13 @@ from .selftest import machine
 PROMPT = "a portrait of a person"
 _RESAMPLES = 4000
 
-Arm = Callable[[], float]
-"""Runs once; returns seconds per step."""
+Arm = Callable[[], tuple[float, float]]
+"""Runs once; returns seconds per step: by the clock, and of the processor (all threads)."""
 
 
 @dataclass(frozen=True)
 class Load:
-    """How much is computed: frames, pixels, sampling steps (2 or more), and pairs of runs per comparison."""
+    """How much is computed: frames, pixels, sampling steps, and pairs of runs per comparison."""
 
     frames: int = 16
     width: int | None = None
@@ -60,10 +59,10 @@ def bench(models: Models, load: Load, progress: Callable[[str], None] | None = N
         ``interval``), ``load``, ``machine``, ``versions``.
 
     Raises:
-        InputError: steps or pairs below 2, or more frames than the motion module knows.
+        InputError: less than 1 step or 2 pairs, or more frames than the motion module knows.
     """
-    if load.steps < 2 or load.pairs < 2:
-        raise InputError(f"pairs, steps: expected 2 or more of each, got {load.pairs} and {load.steps}.")
+    if load.steps < 1 or load.pairs < 2:
+        raise InputError(f"pairs, steps: expected at least 2 and 1, got {load.pairs} and {load.steps}.")
     if load.frames > models.max_frames:
         raise InputError(f"length: this motion module knows {models.max_frames} frames, got {load.frames}.")
     sampling = models.resolve(SamplingOptions(steps=load.steps, width=load.width, height=load.height))
@@ -84,20 +83,28 @@ def bench(models: Models, load: Load, progress: Callable[[str], None] | None = N
 def compare(ours: Arm, theirs: Arm, pairs: int) -> dict[str, Any]:
     """``pairs`` interleaved runs (A B B A ...) after one of each that is not counted."""
     ours(), theirs()
-    times: dict[str, list[float]] = {"ours": [], "theirs": []}
+    runs: dict[str, list[tuple[float, float]]] = {"ours": [], "theirs": []}
     for i in range(pairs):
         order = (("ours", ours), ("theirs", theirs))
         for name, run in order if i % 2 == 0 else order[::-1]:
-            times[name].append(run())
-    ratios = np.array(times["ours"]) / np.array(times["theirs"])
+            runs[name].append(run())
+    wall, processor = ({name: [run[i] for run in found] for name, found in runs.items()} for i in (0, 1))
+    ratios, of_processor = _ratios(wall), _ratios(processor)
     return {
-        "ours_seconds_per_step": float(np.median(times["ours"])),
-        "theirs_seconds_per_step": float(np.median(times["theirs"])),
+        "ours_seconds_per_step": float(np.median(wall["ours"])),
+        "theirs_seconds_per_step": float(np.median(wall["theirs"])),
         "ratio": float(np.median(ratios)),
         "interval": list(bootstrap(ratios)),
+        "processor_ratio": float(np.median(of_processor)),
+        "processor_interval": list(bootstrap(of_processor)),
         "pairs": pairs,
-        "times": times,
+        "times": wall,
+        "processor_times": processor,
     }
+
+
+def _ratios(times: dict[str, list[float]]) -> np.ndarray:
+    return np.array(times["ours"]) / np.array(times["theirs"])
 
 
 def bootstrap(values: Sequence[float] | np.ndarray, share: float = 0.95) -> tuple[float, float]:
@@ -106,24 +113,6 @@ def bootstrap(values: Sequence[float] | np.ndarray, share: float = 0.95) -> tupl
     drawn = values[np.random.default_rng(0).integers(0, len(values), (_RESAMPLES, len(values)))]
     low, high = np.quantile(np.median(drawn, axis=1), [(1 - share) / 2, (1 + share) / 2])
     return float(low), float(high)
-
-
-def random_controlnet(models: Models, kind: str = "normal") -> Models:
-    """The models with a small random ControlNet that fits the U-Net, for smoke runs."""
-    config = models.unet.config
-    torch.manual_seed(0)
-    network = ControlNetModel(
-        in_channels=config["in_channels"],
-        block_out_channels=config["block_out_channels"],
-        layers_per_block=config["layers_per_block"],
-        down_block_types=tuple(name.replace("Motion", "2D") for name in config["down_block_types"]),
-        cross_attention_dim=config["cross_attention_dim"],
-        attention_head_dim=config["num_attention_heads"],  # ControlNetModel's name for the number of heads
-        norm_num_groups=config["norm_num_groups"],
-        conditioning_embedding_out_channels=(4, 4, 8, 8),
-    )
-    network = network.to(models.device, models.dtype).requires_grad_(False).eval()
-    return replace(models, controlnets=(ControlNet(network, ControlOptions(Path("random"), kind)),))
 
 
 def _comparisons(models: Models, sampling: SamplingOptions, frames: int) -> dict[str, tuple[Arm, Arm]]:
@@ -150,10 +139,14 @@ def _comparisons(models: Models, sampling: SamplingOptions, frames: int) -> dict
 
 def _timed_ours(
     models: Models, text: torch.Tensor, sampling: SamplingOptions, frames: int, anchor: AnchorPath, control: Any
-) -> float:
-    clock = _Clock(models.device)
+) -> tuple[float, float]:
     noise = NoiseLayout(sampling.seed, frames, anchor.index)
-    denoise(models, text, noise, sampling, ghosts=anchor.index, replay=anchor, progress=clock.ours, **control)
+    remedy = models.resolve_anchor(AnchorOptions())
+    with _Clock(models) as clock:
+        denoise(
+            models, text, noise, sampling, ghosts=anchor.index, replay=anchor, remedy=remedy, progress=clock.ours,
+            **control,
+        )  # fmt: skip
     return clock.seconds_per_step()
 
 
@@ -176,29 +169,42 @@ def _theirs(
         more = {"conditioning_frames": seen[0] if len(seen) == 1 else seen}
     pipe.set_progress_bar_config(disable=True)
 
-    def run() -> float:
-        clock = _Clock(models.device)
-        pipe(
-            num_frames=frames, height=sampling.height, width=sampling.width, num_inference_steps=sampling.steps,
-            guidance_scale=sampling.cfg, prompt_embeds=text[-1:],
-            negative_prompt_embeds=text[:1] if len(text) == 2 else None, generator=torch_generator(sampling.seed),
-            output_type="latent", callback_on_step_end=clock.theirs, **more,
-        )  # fmt: skip
+    def run() -> tuple[float, float]:
+        with _Clock(models) as clock:
+            pipe(
+                num_frames=frames, height=sampling.height, width=sampling.width, num_inference_steps=sampling.steps,
+                guidance_scale=sampling.cfg, prompt_embeds=text[-1:],
+                negative_prompt_embeds=text[:1] if len(text) == 2 else None, generator=torch_generator(sampling.seed),
+                output_type="latent", callback_on_step_end=clock.theirs, **more,
+            )  # fmt: skip
         return clock.seconds_per_step()
 
     return run
 
 
 class _Clock:
-    """Times of the ends of steps; a graphics card is waited for."""
+    """Times of the first call of a network and of the ends of steps; a graphics card is waited for."""
 
-    def __init__(self, device: torch.device) -> None:
-        self.device, self.ends = device, []
+    def __init__(self, models: Models) -> None:
+        self.device, self.times = models.device, []
+        self.networks = [models.unet, *(net.network for net in models.controlnets)]
+
+    def __enter__(self) -> "_Clock":
+        self.hooks = [network.register_forward_pre_hook(self.first) for network in self.networks]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for hook in self.hooks:
+            hook.remove()
+
+    def first(self, *_: object) -> None:
+        if not self.times:
+            self.tick()
 
     def tick(self) -> None:
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
-        self.ends.append(time.perf_counter())
+        self.times.append((time.perf_counter(), time.process_time()))
 
     def ours(self, done: int, total: int) -> None:
         self.tick()
@@ -207,5 +213,8 @@ class _Clock:
         self.tick()
         return given
 
-    def seconds_per_step(self) -> float:
-        return (self.ends[-1] - self.ends[0]) / (len(self.ends) - 1)
+    def seconds_per_step(self) -> tuple[float, float]:
+        """By the clock, and of the processor."""
+        steps = len(self.times) - 1
+        wall, processor = ((end - first) / steps for first, end in zip(self.times[0], self.times[-1], strict=True))
+        return wall, processor

@@ -25,7 +25,7 @@ from diffusers.utils import logging as diffusers_logging
 from transformers import CLIPTextModel, CLIPTokenizer
 from transformers.utils import logging as transformers_logging
 
-from ..config import AnchorOptions, ModelOptions, SamplingOptions
+from ..config import FAST, AnchorOptions, ModelOptions, SamplingOptions
 from ..control.adapter import ControlAdapter, load_adapter
 from ..errors import InputError, ModelError
 from .control_options import parse_controlnets
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from diffusers import AnimateDiffPipeline
 
 INFO_FILE = "anchorface.json"
-FALLBACK = {"steps": 25, "cfg": 7.5}
+FALLBACK = {"steps": 25, "cfg": 7.5, "sampler": "ddim", "guide_until": 1.0}
 """What AnimateDiff users are used to, where a folder does not say."""
 
 
@@ -102,13 +102,12 @@ class Models:
         return self.unet.config["motion_max_seq_length"]
 
     def resolve(self, sampling: SamplingOptions) -> SamplingOptions:
-        """The same options with every None replaced by this folder's default."""
+        """The same options with every None replaced: by what ``fast`` asks for, else by this folder's default."""
+        names = ("width", "height", "steps", "cfg", "sampler", "guide_until")
+        missing = [name for name in names if getattr(sampling, name) is None]
+        fast = FAST if sampling.fast else {}
         return dataclasses.replace(
-            sampling,
-            **{
-                name: value if (value := getattr(sampling, name)) is not None else self._default(name)
-                for name in ("width", "height", "steps", "cfg")
-            },
+            sampling, **{name: fast[name] if name in fast else self._default(name) for name in missing}
         )
 
     def resolve_anchor(self, anchor: AnchorOptions) -> AnchorOptions:
@@ -117,7 +116,7 @@ class Models:
             return anchor
         return dataclasses.replace(anchor, difference=float(self.info.defaults.get("anchor_difference", 0.0)))
 
-    def _default(self, name: str) -> float:
+    def _default(self, name: str) -> Any:
         if name in self.info.defaults:
             return self.info.defaults[name]
         if name in FALLBACK:

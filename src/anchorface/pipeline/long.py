@@ -26,6 +26,7 @@ from ..control.adapter import inject
 from ..errors import ModelError
 from .controlnets import Steering, resident_controlnets, residuals
 from .denoise import AnchorPath, Progress, _start, _step, latent_shape, make_scheduler
+from .guidance import guide
 from .loading import Models
 from .memory import Frugal, resident
 from .travel import Text, is_guided, text_rows
@@ -63,6 +64,9 @@ class Resume:
         for i, output in enumerate(getattr(scheduler, "model_outputs", ()) or ()):
             if output is not None:
                 tensors[f"solver.{i}"] = output.cpu().contiguous()
+        if getattr(scheduler, "last_sample", None) is not None:  # of a predictor-corrector
+            tensors["solver.sample"] = scheduler.last_sample.cpu().contiguous()
+            tensors["solver.order"] = torch.tensor(scheduler.this_order)
         temporary = self.path.with_suffix(f".{os.getpid()}.tmp")
         save_file(tensors, temporary, {"order": str(getattr(scheduler, "lower_order_nums", 0))})
         os.replace(temporary, self.path)
@@ -91,6 +95,12 @@ class Resume:
             known = [tensors.get(f"solver.{i}") for i in range(order)]
             scheduler.model_outputs = [None if o is None else o.to(x.device) for o in known]
             scheduler.lower_order_nums = sum(o is not None for o in known)
+            scheduler.set_begin_index(step)
+            if "solver.sample" in tensors:
+                scheduler.last_sample, scheduler.this_order = (
+                    tensors["solver.sample"].to(x),
+                    int(tensors["solver.order"]),
+                )
         return step, saved.to(x)
 
     def clear(self) -> None:
@@ -165,7 +175,7 @@ def denoise_long(
                     anchor,
                     i,
                     t,
-                    sampling.cfg,
+                    sampling,
                     remedy,
                     features_of,
                     weight,
@@ -197,7 +207,7 @@ def _predict(
     anchor: AnchorPath,
     step: int,
     t: torch.Tensor,
-    cfg: float,
+    sampling: SamplingOptions,
     remedy: AnchorOptions | None,
     features_of: FeaturesOf,
     weight: float,
@@ -210,7 +220,6 @@ def _predict(
         rows = torch.cat([rows, anchor.latents[step].to(rows)[None, :, None]], 2)
         shown.append(anchor.index)
     guided, words = is_guided(text), text_rows(text, shown)
-    both = scheduler.scale_model_input(torch.cat([rows, rows]) if guided else rows, t)
     options = remedy or AnchorOptions()
     remedied = remedies(
         models.unet, window.row, difference=options.difference or 0.0, of=options.difference_of, weight=options.weight,
@@ -220,13 +229,13 @@ def _predict(
     controlled = inject(models.unet, features_of(shown), weight)
     steered, steps = steering_of(shown), len(scheduler.timesteps)
 
-    def work() -> torch.Tensor:
+    def predict(both: torch.Tensor, words: torch.Tensor) -> torch.Tensor:
         added = residuals(steered, both, t, words, step, steps, frugal.pieces)
         return models.unet(both, t, encoder_hidden_states=words, **added).sample
 
     with remedied, ghost(models.unet, window.row), controlled, frugal:
-        eps = frugal.run(work)
-    if guided:
-        unguided, wanted = eps.chunk(2)
-        eps = unguided + cfg * (wanted - unguided)
+        eps = guide(
+            lambda both, words: frugal.run(lambda: predict(both, words)),
+            scheduler.scale_model_input(rows, t), words, sampling, step, guided=guided,
+        )  # fmt: skip
     return eps[:, :, : len(window)]
