@@ -5,6 +5,9 @@ landmark's error, cast back to metres in the head's axes, by a constant offset a
 blinks (robust least squares over all views). Each landmark then moves to the point of the mesh that agrees best in
 place and in jaw response, the rest stays as an offset, and what remains is the landmark's standard deviation.
 Written to src/anchorface/tracking/landmarks.npz: vertices, weights, offset, sigma, blink_gain.
+
+``--refine`` keeps the points of the present table, and its offsets as what is believed without evidence: few clips then
+adapt it to another look of the world. Clips whose eyes sunglasses hide are left out.
 """
 
 import argparse
@@ -18,7 +21,7 @@ from anchorface.conventions import ARKIT_INDEX
 from anchorface.face.model import HEAD, default_face
 from anchorface.tracking.basis import CALIBRATION, ellipsoid_normals, landmark_basis, visibility
 from anchorface.tracking.rotation import rotvec_to_rotmat
-from synthetic_clips import synthetic_clip
+from synthetic_clips import observe as look_at
 
 FIRST_SEED, CLIPS, FRAMES = 1000, 350, 4
 DRIVERS = [ARKIT_INDEX[name] for name in ("jawOpen", "eyeBlinkLeft", "eyeBlinkRight")]
@@ -37,19 +40,20 @@ class Seen:
     translation: np.ndarray
 
 
-def observe(seeds: range) -> Seen:
+def observe(seeds: range, cache: Path | None = None) -> Seen:
     """Render, detect, and keep the frames with a face."""
     from anchorface.tracking.detect import MediaPipeDetector
 
     detector, rows = MediaPipeDetector(), []
     for seed in seeds:
-        clip = synthetic_clip(seed, FRAMES)
-        found = detector.detect(clip.frames)
-        t = clip.truth
+        clip = look_at(seed, detector, cache, FRAMES)
+        print(f"\rseed {seed}", end="", flush=True)
+        if not clip.eyes_visible:
+            continue
+        found, t = clip.detections, clip.truth
         for f in np.flatnonzero(found.found):
             pixels = (found.landmarks[f, :, :2] - [t.camera.cx, t.camera.cy]) * [1, -1]
             rows.append((pixels, t.camera.fx, t.shape, t.expression[f], t.rotation[f], t.translation[f]))
-        print(f"\rseed {seed}", end="", flush=True)
     print()
     return Seen(*(np.stack(column).astype(np.float64) for column in zip(*rows, strict=True)))
 
@@ -67,9 +71,15 @@ def embed(vertices: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.nda
     return at(face.mean) - face.joints_mean[HEAD].double().numpy(), at(face.basis) - joint, at(face.actions)
 
 
-def explain(seen: Seen, vertices: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Coefficients [N, 4, 3] (offset, jaw, blinks), their information [N, 3, 3], residuals [F, N, 2], in metres."""
+def explain(
+    seen: Seen, vertices: np.ndarray, weights: np.ndarray, offset: np.ndarray | float = 0.0
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Coefficients [N, 4, 3] (offset, jaw, blinks), their information [N, 3, 3], residuals [F, N, 2], in metres.
+
+    The first beyond a known ``offset`` [N, 3].
+    """
     mean, shape, actions = embed(vertices, weights)
+    mean = mean + offset
     points = mean + np.tensordot(seen.shape, shape, 1) + np.tensordot(seen.expression, actions, 1)
     rotation = rotvec_to_rotmat(seen.rotation)
     camera = points @ rotation.transpose(0, 2, 1) + seen.translation[:, None]
@@ -120,6 +130,13 @@ def nearest(points: np.ndarray, jaw: np.ndarray, information: np.ndarray) -> tup
     return out_v, out_w
 
 
+def refined(seen: Seen) -> dict[str, np.ndarray]:
+    """The present table, with its offsets, deviations and share of a blink brought to what was ``seen``."""
+    with np.load(CALIBRATION) as table:
+        kept = dict(table)
+    return finished(seen, kept["vertices"], kept["weights"].astype(np.float64), kept["twin"], kept["offset"])
+
+
 def calibrate(seen: Seen) -> dict[str, np.ndarray]:
     """The table of this module's text."""
     face = default_face()
@@ -132,9 +149,16 @@ def calibrate(seen: Seen) -> dict[str, np.ndarray]:
         twin = linear_sum_assignment(distance + distance.T)[1]
         points, jaw = symmetric(points, jaw, twin)
         vertices, weights = nearest(points, jaw, information)
-    mean, _, actions = embed(vertices, weights)
-    found, _, residual = explain(seen, vertices, weights)
-    offset, _ = symmetric(found[:, 0], found[:, 1], twin)
+    return finished(seen, vertices, weights, twin, np.zeros((len(vertices), 3)))
+
+
+def finished(
+    seen: Seen, vertices: np.ndarray, weights: np.ndarray, twin: np.ndarray, start: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Offsets from ``start`` [N, 3], deviations and the blink of landmarks whose places on the mesh are decided."""
+    actions = embed(vertices, weights)[2]
+    found, _, residual = explain(seen, vertices, weights, start)
+    offset, _ = symmetric(start + found[:, 0], found[:, 1], twin)
     residual = residual - np.median(residual, 1, keepdims=True)
     # Median of a two-dimensional Gaussian's length -> root mean square, deaf to outliers.
     sigma = np.median(np.linalg.norm(residual, axis=-1), 0) * np.sqrt(2) / 1.17741
@@ -158,8 +182,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clips", type=int, default=CLIPS)
     parser.add_argument("--output", type=Path, default=CALIBRATION)
+    parser.add_argument("--refine", action="store_true")
+    parser.add_argument("--cache", type=Path, help="folder that keeps what the detector saw")
     args = parser.parse_args()
-    np.savez_compressed(args.output, **calibrate(observe(range(FIRST_SEED, FIRST_SEED + args.clips))))
+    seen = observe(range(FIRST_SEED, FIRST_SEED + args.clips), args.cache)
+    np.savez_compressed(args.output, **(refined(seen) if args.refine else calibrate(seen)))
 
 
 if __name__ == "__main__":

@@ -10,11 +10,14 @@ Unknowns: shape s [S], log focal length, and for each detected frame f expressio
         + sum_f     lambda . e_f + 1/2 mu . e_f^2                                                      sparse
         + w_twin/2  sum_f sum_(Left, Right) (e_left - e_right)^2                                       twins
         + 1/2       sum_f |x''_f / a|^2   for x = r, t, jaw, brows and mouth, not the eyelids          smooth
+        + 1/2       sum_f q_f |x_f+1 - x_f|^2 / (b^2 h_f)    for the same x                            rest
 
 d_f is the distance between the pupils in pixels, v_fi how squarely landmark i faces the camera, rho the
 Geman-McClure function, x'' the second derivative in time over three consecutive detected frames, so that its
 strength a (per second^2) means the same at every frame rate. As e >= 0, the sparsity prior lambda . e is the L1 norm:
-it keeps antagonists (jawOpen and mouthClose) from growing against each other.
+it keeps antagonists (jawOpen and mouthClose) from growing against each other. The rest ties frames, h_f seconds apart,
+whose landmarks hardly differ (q_f is 1 there and 0 where anything moved, see :func:`.fit.rest_weights`): a head that
+stands is drawn as standing, one that moves is not held back.
 """
 
 from dataclasses import dataclass, field
@@ -64,6 +67,14 @@ class FitOptions:
     translation_smooth: float = 2.0
     jaw_smooth: float = 120.0
     face_smooth: float = 60.0
+    rest_pose: tuple[float, float] = (0.01, 0.001)
+    """b of the rest: rotation in rad, translation in metres, per square root of a second; then of the actions."""
+    rest_face: float = 0.03
+    rest_below: tuple[float, float] = (0.025, 0.035)
+    """Landmarks that moved so far between two frames, in distances of the pupils, half loosen the tie of the pose;
+    of the face (after the head's own movement is taken off)."""
+    rest_seconds: float = 0.5
+    """Frames farther apart say nothing of one another."""
     keyframes: int = 32
     iterations: tuple[int, int] = (14, 6)
     """At most so many steps on the key frames, then on all."""
@@ -106,6 +117,8 @@ class Problem:
     reference: np.ndarray
     """[3, 3] mean rotation of the clip: turns are small, and their differences mean what they say."""
     log_focal_0: float
+    rest: np.ndarray
+    """[F - 1, 2] how much the pose, and the face, of two frames that follow each other are tied: 0..1."""
     stencil: np.ndarray = field(init=False)
     """[F - 2, 3] second derivative at the middle of three frames, 1 / s^2."""
 
@@ -117,9 +130,10 @@ class Problem:
         object.__setattr__(self, "stencil", stencil)
 
     def subset(self, frames: np.ndarray) -> "Problem":
-        """The same problem on some of the frames."""
+        """The same problem on some of the frames, which are too far apart to be tied."""
+        loose = np.zeros((max(len(frames) - 1, 0), 2))
         return Problem(self.basis, self.options, self.pixels[frames], self.weight[frames], self.seconds[frames],
-                       self.reference, self.log_focal_0)  # fmt: skip
+                       self.reference, self.log_focal_0, loose)  # fmt: skip
 
     def rotations(self, x: Parameters) -> np.ndarray:
         """[F, 3, 3] head to camera."""
@@ -262,7 +276,33 @@ def _smoothness(options: FitOptions) -> np.ndarray:
     return out
 
 
-TERMS = (data_term, shape_term, focal_term, sparse_term, twin_term, smooth_term)
+def rest_term(problem: Problem, x: Parameters, arrow: Arrow | None = None) -> float:
+    """Frames between which the landmarks hardly differ show the same pose, and the same face but for the eyes."""
+    n = len(x.turn) - 1
+    if n < 1:
+        return 0.0
+    precision = np.repeat(problem.rest[:, :1], UNKNOWNS, 1)
+    precision[:, :ACTIONS] = problem.rest[:, 1:]
+    precision *= _rest(problem.options) ** -2 / np.diff(problem.seconds)[:, None]
+    step = np.diff(np.concatenate([x.expression, x.turn, x.translation], 1), axis=0)
+    if arrow is not None:
+        d = np.arange(UNKNOWNS)
+        for rows, sign in ((slice(0, n), -1), (slice(1, n + 1), 1)):
+            arrow.gradient[rows] += sign * precision * step
+            arrow.block[rows, d, d] += precision
+        arrow.next1[:n] -= precision
+    return 0.5 * float((precision * step**2).sum())
+
+
+def _rest(options: FitOptions) -> np.ndarray:
+    """b [58] of each unknown's rest, inf = free."""
+    out = np.full(UNKNOWNS, float(options.rest_face))
+    out[:ACTIONS][EYE_ACTIONS] = np.inf
+    out[ACTIONS : ACTIONS + 3], out[ACTIONS + 3 :] = options.rest_pose
+    return out
+
+
+TERMS = (data_term, shape_term, focal_term, sparse_term, twin_term, smooth_term, rest_term)
 
 
 def energy(problem: Problem, x: Parameters) -> float:

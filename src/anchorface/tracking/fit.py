@@ -11,11 +11,11 @@ import numpy as np
 
 from ..errors import InputError, NoFaceError
 from ..types import Camera
-from .basis import EYES, HELD_OUT, LANDMARKS, LandmarkBasis, landmark_basis, visibility
+from .basis import EYES, HELD_OUT, LANDMARKS, PUPILS, LandmarkBasis, landmark_basis, visibility
 from .energy import ACTIONS, TERMS, UNKNOWNS, FitOptions, Parameters, Problem, energy, residuals
 from .rotation import mean_rotation, rotmat_to_rotvec
 from .solve import Arrow
-from .start import initial_pose
+from .start import RIGID, initial_pose
 
 
 def minimise(problem: Problem, x: Parameters, iterations: int, *, tolerance: float = 1e-4) -> Parameters:
@@ -89,7 +89,9 @@ def fit_clip(
     rotations, translation = initial_pose(basis, pixels, focal)
     reference = mean_rotation(rotations)
     weight = data_weights(basis, options, rotations, translation, focal)
-    problem = Problem(basis, options, pixels, weight, np.asarray(seconds, np.float64)[frames], reference, np.log(focal))
+    times = np.asarray(seconds, np.float64)[frames]
+    rest = rest_weights(options, pixels, times)
+    problem = Problem(basis, options, pixels, weight, times, reference, np.log(focal), rest)
     turn = rotmat_to_rotvec(rotations @ reference.T)
     components = min(options.shape_components, len(basis.shape))
     x = Parameters(np.zeros(components), np.log(focal), np.zeros((len(frames), ACTIONS)), turn, translation)
@@ -127,6 +129,26 @@ def data_weights(
     weight[:, EYES] *= options.eyes
     weight[:, HELD_OUT] = 0
     return weight
+
+
+def rest_weights(options: FitOptions, pixels: np.ndarray, seconds: np.ndarray) -> np.ndarray:
+    """How much frames f and f + 1 are tied: [F - 1, 2] in 0..1, of the pose and of the face.
+
+    By how far the landmarks [F, N, 2] moved, d in distances of the pupils: 1 / (1 + (d / d_0)^4). The head by the
+    median of the rigid ones, the face by the 90th percentile of what a similarity does not explain, without the eyes.
+    """
+    steady = np.setdiff1d(np.arange(LANDMARKS), np.concatenate([EYES, HELD_OUT]))
+    unit = np.linalg.norm(pixels[:-1, PUPILS[0]] - pixels[:-1, PUPILS[1]], axis=-1)
+    # Of a head that is turned away the pupils are near; the face's height is not.
+    unit = np.maximum(unit, 0.35 * np.ptp(pixels[:-1, steady, 1], axis=1))
+    moved = np.linalg.norm(np.diff(pixels[:, list(RIGID)], axis=0), axis=-1)
+    points = pixels[:, steady, 0] + 1j * pixels[:, steady, 1]
+    points = points - points.mean(1, keepdims=True)
+    turned = (points[1:] * points[:-1].conj()).sum(1) / (np.abs(points[:-1]) ** 2).sum(1)
+    shifted = np.abs(points[1:] - turned[:, None] * points[:-1])
+    share = np.stack([np.median(moved, 1), np.quantile(shifted, 0.9, axis=1)], 1) / unit[:, None]
+    near = np.diff(seconds) < options.rest_seconds
+    return near[:, None] / (1 + (share / np.array(options.rest_below)) ** 4)
 
 
 def _solve(problem: Problem, x: Parameters) -> Parameters:
