@@ -46,7 +46,9 @@ def test_interval_against_scipy():
     ours = RNG.normal(0.3, 1, 30)
     theirs = ours - RNG.normal(0.2, 0.5, 30)
     mean, low, high = paired_interval(ours, theirs)
-    theirs_interval = stats.bootstrap((ours - theirs,), np.mean, method="percentile", random_state=1).confidence_interval
+    theirs_interval = stats.bootstrap(
+        (ours - theirs,), np.mean, method="percentile", random_state=1
+    ).confidence_interval
     assert mean == pytest.approx((ours - theirs).mean())
     assert (low, high) == pytest.approx(tuple(theirs_interval), abs=0.02)
 

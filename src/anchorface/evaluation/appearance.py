@@ -54,7 +54,9 @@ def part_features(sight: Sight, weights: Tensor | None = None) -> Tensor:
     return torch.cat(vectors, 1) / len(vectors) ** 0.5
 
 
-def feature_distance(model: Classifier, frames: Sight, picture: Sight, typical: Mapping[str, float]) -> dict[str, float]:
+def feature_distance(
+    model: Classifier, frames: Sight, picture: Sight, typical: Mapping[str, float]
+) -> dict[str, float]:
     """Distance of the frames' features to the picture's, by part and ``whole``; 1 = two unrelated renders.
 
     Mean over frames of the Euclidean distance of :func:`part_features` (perceptual distance by pooled deep features, as

@@ -57,8 +57,11 @@ class ClipJudge:
         return F.normalize(self._model.text_projection(out), dim=1)[0]
 
     def scores(self, frames: np.ndarray, prompt: str | None) -> dict[str, float]:
-        """``text``: mean of ``2.5 max(cos(frame, prompt), 0)`` (CLIPScore, Hessel et al. 2021, arXiv 2104.08718), with a
-        prompt; ``coherence``: mean cosine of neighbouring frames, 1 for a still picture, with two frames or more."""
+        """Scores of uint8 frames [F, H, W, 3] against a prompt, and against each other.
+
+        ``text``, with a prompt: mean of ``2.5 max(cos(frame, prompt), 0)`` (CLIPScore, Hessel et al. 2021, arXiv
+        2104.08718). ``coherence``, with two frames or more: mean cosine of neighbours, 1 for a still picture.
+        """
         seen, out = self.picture_embeddings(frames), {}
         if prompt is not None:
             out["text"] = float(2.5 * (seen @ self.text_embedding(prompt)).clamp(min=0).mean())

@@ -70,7 +70,7 @@ def mesh_flow(
     """Where the head's surface points go from each frame of ``track`` to the next, as pixels of ``width`` x ``height``.
 
     Returns flow [F - 1, H, W, 2] (u right, v down) and where it is known [F - 1, H, W] bool: on the head's skin and
-    eyes, and neither hidden nor outside the picture in the next frame. Hair, clothes and background are not on the mesh.
+    eyes, neither hidden nor outside the picture in the next frame. Hair, clothes and background are not on the mesh.
 
     Raises:
         InputError: a track of fewer than two frames.

@@ -17,6 +17,8 @@ from .statistics import auc
 
 _RESNET = "dlib_face_recognition_resnet_model_v1.dat"
 _FIVE_POINTS = "shape_predictor_5_face_landmarks.dat"
+RENDERS: tuple[float, float] | None = None
+"""Mean distance of pictures of the same person and of strangers among our own renders: tools/calibrate_identity.py."""
 _DETECTED_SIDE = 400
 """Smaller pictures are enlarged to this: the detector knows faces of 80 pixels and more."""
 

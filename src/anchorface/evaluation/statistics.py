@@ -38,8 +38,8 @@ def frechet_distance(features: np.ndarray, others: np.ndarray) -> float:
     """Frechet distance of two samples of features [N, D] and [M, D], each taken as Gaussian; 0 = same moments.
 
     ``|m1 - m2|^2 + tr(C1 + C2 - 2 (C1^1/2 C2 C1^1/2)^1/2)`` (Dowson and Landau 1982; Heusel et al. 2017,
-    arXiv 1706.08500, on Inception features). On other features it is another number: name the features with it. It falls
-    with the sample size, so compare only at equal N.
+    arXiv 1706.08500, on Inception features). On other features it is another number: name the features with it. It
+    falls with the sample size, so compare only at equal N.
 
     Raises:
         InputError: fewer than two rows on a side, or different D.

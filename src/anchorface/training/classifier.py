@@ -19,6 +19,7 @@ from diffusers import AutoencoderKL
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from ..evaluation.appearance import typical_distances
 from ..evaluation.classifier import FOLDER, SIDE, WEIGHTS, Classifier, look_at, visible
 from ..suite.synth.dataset import SHARD_STILLS, make_set, read_set, still_sample
 from ..suite.synth.scene import REGIONS
@@ -238,7 +239,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     scores = scores_of(model, pictures[known:], labels[known:], {i - known: r for i, r in last.items()})
     recipe = {"command": "python -m anchorface.training.classifier", "steps": budget.steps, "batch": budget.batch,
               "renders": known, "held_out": held, "seed": budget.seed}  # fmt: skip
-    path = export(model, args.output, {"recipe": recipe, "scores": scores, "world": "anchorface synthetic world v1"})
+    about = {"world": "anchorface synthetic world v1", "recipe": recipe, "scores": scores,
+             "typical_distances": typical_distances(model, look_at(model, pictures[known:]))}  # fmt: skip
+    path = export(model, args.output, about)
     log.info("%s\n%s", path, json.dumps(scores, indent=1))
     return 0
 
