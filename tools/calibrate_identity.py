@@ -1,6 +1,6 @@
 """Does dlib's network see persons in our renders? ``python tools/calibrate_identity.py [--people 60] [-o OUT.json]``.
 
-Each person is rendered ``--looks`` times: the same identity (seed, gender, age, skin, eyes, freckles), but another pose,
+Each person is rendered ``--looks`` times: the same identity (seed, gender, age, skin, eyes, freckles), another pose,
 light, expression, framing, background, garment, headwear, glasses (never sunglasses), hair and beard. Printed: share of
 faces found, and for distances between embeddings of the same person against strangers the AUC, the means (the gap, the
 unit of identity margins) and the 5th percentile of strangers. "hard" strangers share gender, age and skin.

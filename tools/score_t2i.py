@@ -1,4 +1,4 @@
-"""How good is a text-to-image model of the synthetic world? ``python tools/score_t2i.py [--model FOLDER] [--count 500]``.
+"""How good is a text-to-image model of the synthetic world? ``python tools/score_t2i.py [--model FOLDER]``.
 
 Held-out prompts (seeded; a third of them combine attributes that no training caption combines) are drawn and judged by
 the shipped classifier, which was trained on renders only:
@@ -99,7 +99,7 @@ def faces_found(pictures: np.ndarray) -> float:
     detector, found = MediaPipeDetector(), 0
     for picture in pictures:
         large = np.asarray(Image.fromarray(picture).resize((384, 384), Image.Resampling.LANCZOS))
-        found += bool(detector.detect(large[None]).confidence[0] > 0)
+        found += bool(detector.detect(large[None]).found[0])
     return found / len(pictures)
 
 

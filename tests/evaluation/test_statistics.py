@@ -71,7 +71,8 @@ def test_diversity_and_memorising():
 
 def test_mistakes():
     for wrong in (lambda: auc([], [1]), lambda: in_gap_units(1, 2, 2), lambda: paired_interval([1], [2]),
-                  lambda: paired_interval([1, 2], [1, 2], level=95), lambda: frechet_distance(np.ones((1, 2)), np.ones((3, 2))),
+                  lambda: paired_interval([1, 2], [1, 2], level=95),
+                  lambda: frechet_distance(np.ones((1, 2)), np.ones((3, 2))),
                   lambda: mean_pair_distance(np.ones((1, 3)))):  # fmt: skip
         with pytest.raises(InputError):
             wrong()
