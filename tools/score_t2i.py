@@ -103,7 +103,7 @@ def faces_found(pictures: np.ndarray) -> float:
     return found / len(pictures)
 
 
-def draw(model: Path | None, texts: Sequence[str], seed: int) -> np.ndarray:
+def draw(model: Path | None, texts: Sequence[str], seed: int, steps: int | None = None) -> np.ndarray:
     """One picture [N, H, W, 3] for each prompt, each with its own seed."""
     from anchorface.pipeline.animate import imagine
     from anchorface.pipeline.loading import load_models
@@ -111,7 +111,7 @@ def draw(model: Path | None, texts: Sequence[str], seed: int) -> np.ndarray:
     models = load_models(ModelOptions(model=model, device="cpu"))
     made = []
     for i, text in enumerate(texts):
-        request = ImagineRequest(text, sampling=SamplingOptions(seed=seed + i))
+        request = ImagineRequest(text, sampling=SamplingOptions(seed=seed + i, steps=steps))
         made.append(imagine(request, models=models).frames[0])
     return np.stack(made)
 
@@ -123,6 +123,7 @@ def main() -> None:
     parser.add_argument("--classifier", type=Path, help="another judge than the shipped one")
     parser.add_argument("--count", type=int, default=500)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--steps", type=int, help="of the sampler (default: the model's own)")
     parser.add_argument("--renders", type=Path, default=Path.home() / ".cache" / "anchorface-train/data/stills-v1")
     parser.add_argument("--no-faces", action="store_true", help="leave the detector out")
     parser.add_argument("--sheet", type=Path)
@@ -130,7 +131,7 @@ def main() -> None:
     args = parser.parse_args()
     judge, about = load_classifier(args.classifier)
     texts, asks = zip(*prompts(args.count), strict=True)
-    pictures = draw(args.model, texts, args.seed)
+    pictures = draw(args.model, texts, args.seed, args.steps)
     out = {"model": str(args.model or "embedded suite"), "prompts": args.count, "seed": args.seed}
     out |= {"classifier_held_out_accuracy": about["scores"]["mean"]}
     out |= tally(asks, values_seen(judge, look_at(judge, pictures)))
@@ -138,11 +139,12 @@ def main() -> None:
     if unseen:
         some = values_seen(judge, look_at(judge, pictures[unseen]))
         out["agreement_unseen_combinations"] = tally([asks[i] for i in unseen], some)["agreement"]
-    if args.renders.is_dir() and any(args.renders.glob("*.npz")):
+    if args.count > 1 and args.renders.is_dir() and any(args.renders.glob("*.npz")):
         renders, _, _ = read_set(args.renders)
-        out |= against_renders(judge, pictures, renders[:-1000], renders[-1000:])
+        held = min(1000, len(renders) // 5)
+        out |= against_renders(judge, pictures, renders[:-held], renders[-held:])
     else:
-        out["not_measured"] = f"diversity, memorising: no renders in {args.renders}"
+        out["not_measured"] = f"diversity, memorising: need two pictures and renders in {args.renders}"
     if not args.no_faces:
         out["faces_found"] = faces_found(pictures)
     text = json.dumps(out, indent=1)
