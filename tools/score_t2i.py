@@ -152,7 +152,8 @@ def main() -> None:
     if args.output:
         args.output.write_text(text + "\n", encoding="utf-8")
     if args.sheet:
-        rows = [np.concatenate(list(pictures[i : i + 8]), 1) for i in range(0, len(pictures) - 7, 8)]
+        full = np.pad(pictures, ((0, -len(pictures) % 8), (0, 0), (0, 0), (0, 0)))
+        rows = [np.concatenate(list(full[i : i + 8]), 1) for i in range(0, len(pictures), 8)]
         Image.fromarray(np.concatenate(rows)).save(args.sheet)
 
 

@@ -103,6 +103,16 @@ class TestCommand:
         assert main(["evaluate", str(clip), "--no-track", "--json", str(numbers), "-o", str(tmp_path / "k.html")]) == 0
         assert json.loads(numbers.read_text())["a.mp4"]["colour_distance"]["whole"] > 0.5
 
+    def test_photos_need_a_face_or_the_extra(self, clip, tmp_path):
+        (tmp_path / "photos").mkdir()
+        words = ["evaluate", str(clip), "--no-track", "--reference", str(tmp_path / "photos")]
+        assert main([*words, "-o", str(tmp_path / "p.html")]) == 2, "no photo in it"
+        write_clip(Clip(np.full((1, 48, 48, 3), 90, np.uint8), 8.0, {}), tmp_path / "photos" / "a.png")
+        numbers = tmp_path / "p.json"
+        assert main([*words, "--json", str(numbers), "-o", str(tmp_path / "p.html")]) == 0
+        missing = json.loads(numbers.read_text())["a.mp4"]["not_measured"]
+        assert "no face" in missing.get("identity.to_references", "") or "anchorface[eval]" in missing["identity"]
+
     def test_mistakes(self, clip, tmp_path):
         assert main(["evaluate", str(tmp_path / "none.mp4"), "-o", str(tmp_path / "r.html")]) == 2
         assert main(["evaluate", str(clip), "-o", str(tmp_path / "r.txt")]) == 2
