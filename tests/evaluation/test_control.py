@@ -83,17 +83,35 @@ class TestCommand:
 
     def test_report(self, clip, tmp_path):
         page, numbers = tmp_path / "r.html", tmp_path / "r_numbers.json"
-        words = ["evaluate", str(clip), "--reference", str(tmp_path / "r.png"), "--no-track", "--json", str(numbers)]
+        words = ["evaluate", str(clip), "--picture", str(tmp_path / "r.png"), "--no-track", "--json", str(numbers)]
         assert main([*words, "-o", str(page)]) == 0
         scores = json.loads(numbers.read_text())["a.mp4"]
         assert 0.5 < scores["jump_at_anchor"] < 2 and scores["frames"] == FRAMES
         assert scores["colour_distance"]["whole"] < 10
+        assert "--clip" in scores["not_measured"]["clip"]
+        assert "recipe names no model" in scores["not_measured"]["editability"]
+        assert scores["flicker"] < 2 and "Not measured" in page.read_text()
         assert "data:image/png" in page.read_text() and "http" not in page.read_text()
 
     def test_no_face_is_said_and_scored_without(self, clip, tmp_path, capsys):
         words = ["evaluate", str(tmp_path / "short.gif"), "--driver", str(tmp_path / "d.track")]
         assert main([*words, "-o", str(tmp_path / "r.html")]) == 0
         assert "No face" in capsys.readouterr().err
+
+    def test_a_kept_anchor_is_the_picture_and_is_not_scored_against_itself(self, clip, tmp_path):
+        numbers = tmp_path / "n.json"
+        assert main(["evaluate", str(clip), "--no-track", "--json", str(numbers), "-o", str(tmp_path / "k.html")]) == 0
+        assert json.loads(numbers.read_text())["a.mp4"]["colour_distance"]["whole"] > 0.5
+
+    def test_photos_need_a_face_or_the_extra(self, clip, tmp_path):
+        (tmp_path / "photos").mkdir()
+        words = ["evaluate", str(clip), "--no-track", "--reference", str(tmp_path / "photos")]
+        assert main([*words, "-o", str(tmp_path / "p.html")]) == 2, "no photo in it"
+        write_clip(Clip(np.full((1, 48, 48, 3), 90, np.uint8), 8.0, {}), tmp_path / "photos" / "a.png")
+        numbers = tmp_path / "p.json"
+        assert main([*words, "--json", str(numbers), "-o", str(tmp_path / "p.html")]) == 0
+        missing = json.loads(numbers.read_text())["a.mp4"]["not_measured"]
+        assert "no face" in missing.get("identity.to_references", "") or "anchorface[eval]" in missing["identity"]
 
     def test_mistakes(self, clip, tmp_path):
         assert main(["evaluate", str(tmp_path / "none.mp4"), "-o", str(tmp_path / "r.html")]) == 2

@@ -3,7 +3,11 @@
 Motion changes where things are, not what they look like, so these compare *distributions* in a region, not pixels.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
+from PIL import Image
 
 from ..errors import InputError
 from ..types import FaceTrack
@@ -62,6 +66,36 @@ def face_masks(track: FaceTrack, width: int, height: int) -> np.ndarray:
     from ..control.maps import render_maps
 
     return render_maps(track, ["normal"], width, height).maps["normal"].max(1) > 0
+
+
+def resized(picture: np.ndarray, height: int, width: int) -> np.ndarray:
+    """A picture [h, w, 3] at the clip's size."""
+    if picture.shape[:2] == (height, width):
+        return picture
+    return np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.LANCZOS))
+
+
+def against_picture(frames: np.ndarray, picture: np.ndarray, result: FaceTrack | None = None) -> dict[str, Any]:
+    """Colour distance and sharpness ratio to the picture, of the whole frame, and of face and rest when tracked.
+
+    The picture's own face is taken where the frame nearest to it has its face.
+    """
+    height, width = frames.shape[1:3]
+    regions: dict[str, tuple[Sequence[np.ndarray | None], np.ndarray | None]] = {"whole": ([None] * len(frames), None)}
+    if result is not None:
+        masks = face_masks(result, width, height)
+        nearest = int(np.argmin([np.mean((f.astype(np.float32) - picture) ** 2) for f in frames]))
+        regions |= {"face": (masks, masks[nearest]), "rest": (~masks, ~masks[nearest])}
+    out: dict[str, Any] = {"colour_distance": {}, "sharpness_ratio": {}}
+    for name, (masks, own) in regions.items():
+        pairs = [(f, m) for f, m in zip(frames, masks, strict=True) if m is None or m.any()]
+        if not pairs or (own is not None and not own.any()):
+            continue
+        out["colour_distance"][name] = float(np.mean([colour_distance(f, picture, m, own) for f, m in pairs]))
+        usual = sharpness(picture, own)
+        sharp = [sharpness(f, m) for f, m in pairs]
+        out["sharpness_ratio"][name] = float(np.mean(sharp)) / usual if usual else float("nan")
+    return out
 
 
 def _pixels(picture: np.ndarray, mask: np.ndarray | None) -> np.ndarray:

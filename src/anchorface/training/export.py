@@ -59,6 +59,8 @@ def export_suite(
         model.to(dtype)
     (partial / "control_adapter" / KINDS_FILE).write_text(json.dumps({"kinds": CONTROL_KINDS}) + "\n")
     tokenizer.save_pretrained(partial / "tokenizer")
+    if (folder / "classifier").is_dir():  # the judge is trained apart (training/classifier.py) and stays
+        shutil.copytree(folder / "classifier", partial / "classifier")
     diffusion.scheduler().save_pretrained(partial / "scheduler")
     index = {
         "_class_name": "AnimateDiffPipeline", "_diffusers_version": version("diffusers"),
