@@ -94,6 +94,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, default=None)
     parser.add_argument("--frames", type=int, default=6)
+    parser.add_argument("--prompts", type=int, default=len(PROMPTS), help="how many of them, each with its own seed")
     parser.add_argument("--cfg", type=float, default=None)
     parser.add_argument("-o", "--output", type=Path)
     parser.add_argument("--png", type=Path)
@@ -101,7 +102,7 @@ def main() -> None:
     models = load_models(ModelOptions(model=args.model, device="cpu"))
     runs = [(arm, steps) for arm, all_steps in ARMS.items() for steps in all_steps]
     found: dict[tuple[str, int], list[dict[str, float]]] = {run: [] for run in runs}
-    for seed, prompt in enumerate(PROMPTS):
+    for seed, prompt in enumerate(PROMPTS[: args.prompts]):
         text = encode(models, prompt)
         whole = models.resolve(SamplingOptions(seed=seed, cfg=args.cfg, steps=REFERENCE))
         reference = sample(models, text, whole, args.frames, "diffusers")
