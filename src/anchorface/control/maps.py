@@ -66,10 +66,15 @@ class Surface:
     camera: Camera | None = None
     """The view's camera; needed by pictures that are drawn, not painted on the surface."""
 
-    def normals(self) -> np.ndarray:
+    @functools.cached_property
+    def normals_seen(self) -> np.ndarray:
         """Unit normals [P, 3] in camera axes."""
         n = self.hits.interpolate(self.face.triangles, vertex_normals(self.vertices, self.face.triangles))
         return n / np.maximum(np.linalg.norm(n, axis=1, keepdims=True), 1e-9)
+
+    def normals(self) -> np.ndarray:
+        """Unit normals [P, 3] in camera axes; computed once for all kinds."""
+        return self.normals_seen
 
     def landmarks(self) -> np.ndarray:
         """MediaPipe's landmarks [478, 3] on the mesh, camera axes."""
@@ -95,10 +100,11 @@ def shaded_map(surface: Surface) -> np.ndarray:
     painted = np.concatenate([face.eye_direction, face.lips[:, None], face.inside[:, None]], 1)
     values = hits.interpolate(face.triangles, painted)
     eye, lips, inside = values[:, :3], values[:, 3], values[:, 4]
+    tone = tone * (1 - 0.35 * lips) * (1 - 0.55 * np.clip(inside - lips, 0, 1))
+    on_eye = np.flatnonzero((eye**2).sum(1) > 1e-6)  # few pixels: angles are slow
+    eye = eye[on_eye]
     angle = np.arctan2(np.hypot(eye[:, 0], eye[:, 1]), eye[:, 2])
-    on_eye = (eye**2).sum(1) > 1e-6
-    iris = np.clip((0.44 - angle) / 0.06 + 0.5, 0, 1)
-    tone = np.where(on_eye, 1 - 0.95 * iris, tone * (1 - 0.35 * lips) * (1 - 0.55 * np.clip(inside - lips, 0, 1)))
+    tone[on_eye] = 1 - 0.95 * np.clip((0.44 - angle) / 0.06 + 0.5, 0, 1)
     return np.repeat(tone[:, None], 3, 1)
 
 
@@ -147,7 +153,8 @@ def draw_maps(
         if hits.mask.any():
             drawn = MAP_KINDS[kind](surface)
             picture[hits.mask if drawn.ndim == 2 else ...] = drawn
-        small = picture.reshape(camera.height, supersample, camera.width, supersample, 3).mean((1, 3))
+        shifts = [(i, j) for i in range(supersample) for j in range(supersample)]
+        small = sum(picture[i::supersample, j::supersample] for i, j in shifts) / np.float32(len(shifts))
         out[kind] = np.ascontiguousarray(small.transpose(2, 0, 1), np.float32)
     return out
 

@@ -5,6 +5,7 @@ shading) is interpolation over that hit. Axes and pixel centres as in anchorface
 """
 
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 import numpy as np
 from embreex import rtcore_scene
@@ -30,12 +31,23 @@ class Hits:
         """[H, W] bool: something was hit."""
         return self.triangle >= 0
 
+    @cached_property
+    def seen(self) -> tuple[np.ndarray, np.ndarray]:
+        """Triangle [P] and barycentric weights [P, 3] at the P hit pixels, in row-major order."""
+        mask = self.mask
+        return self.triangle[mask], self.weights[mask]
+
     def interpolate(self, triangles: np.ndarray, values: np.ndarray) -> np.ndarray:
         """Per-vertex ``values`` [V, C] -> [P, C] at the P hit pixels, in row-major order."""
-        index, weights = triangles[self.triangle[self.mask]], self.weights[self.mask]
-        return np.einsum("pk,pkc->pc", weights, values[index], optimize=True)
+        triangle, weights = self.seen
+        corners = triangles[triangle]
+        total = weights[:, :1] * values[corners[:, 0]]
+        for k in (1, 2):  # one corner at a time: a [P, 3, C] array is slower than the sums
+            total += weights[:, k : k + 1] * values[corners[:, k]]
+        return total
 
 
+@lru_cache(maxsize=2)
 def pixel_rays(camera: Camera) -> np.ndarray:
     """Unnormalised directions [H * W, 3] through the pixel centres, in camera axes, z = -1."""
     u, v = np.meshgrid(np.arange(camera.width) + 0.5, np.arange(camera.height) + 0.5)
@@ -48,13 +60,31 @@ def cast(vertices: np.ndarray, triangles: np.ndarray, camera: Camera) -> Hits:
     vertices = np.ascontiguousarray(vertices, np.float32)
     scene = rtcore_scene.EmbreeScene()
     TriangleMesh(scene, vertices[triangles])
-    rays = pixel_rays(camera)
-    hit = scene.run(np.zeros_like(rays), rays, output=True)
-    triangle = hit["primID"].reshape(camera.height, camera.width)
-    # Embree: hit = (1 - u - v) a + u b + v c; the ray's z is -1, so its parameter t is the depth.
-    u, v = (hit[k].reshape(triangle.shape) for k in "uv")
-    depth = np.where(triangle >= 0, hit["tfar"].reshape(triangle.shape), np.inf)
-    return Hits(triangle, np.stack([1 - u - v, u, v], -1), depth)
+    box = _box(vertices, triangles, camera)
+    rays = pixel_rays(camera).reshape(camera.height, camera.width, 3)[box]
+    shape, rays = rays.shape[:2], np.ascontiguousarray(rays.reshape(-1, 3))
+    triangle = np.full((camera.height, camera.width), -1, np.int32)
+    weights = np.zeros((camera.height, camera.width, 3), np.float32)
+    depth = np.full((camera.height, camera.width), np.inf, np.float32)
+    if len(rays):
+        hit = scene.run(np.zeros_like(rays), rays, output=True)
+        # Embree: hit = (1 - u - v) a + u b + v c; the ray's z is -1, so its parameter t is the depth.
+        u, v = (hit[k].reshape(shape) for k in "uv")
+        triangle[box] = hit["primID"].reshape(shape)
+        weights[box] = np.stack([1 - u - v, u, v], -1)
+        depth[box] = np.where(triangle[box] >= 0, hit["tfar"].reshape(shape), np.inf)
+    return Hits(triangle, weights, depth)
+
+
+def _box(vertices: np.ndarray, triangles: np.ndarray, camera: Camera) -> tuple[slice, slice]:
+    """Rows and columns in which the mesh can be seen; all of them where some of it is beside or behind the camera."""
+    used = vertices[triangles.ravel()]
+    if not len(used) or used[:, 2].max() > -1e-3:
+        return slice(None), slice(None)
+    pixels = project(used, camera)
+    (left, top), (right, bottom) = np.floor(pixels.min(0)) - 1, np.ceil(pixels.max(0)) + 1
+    rows = slice(int(np.clip(top, 0, camera.height)), int(np.clip(bottom, 0, camera.height)))
+    return rows, slice(int(np.clip(left, 0, camera.width)), int(np.clip(right, 0, camera.width)))
 
 
 def vertex_normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:

@@ -18,8 +18,8 @@ from .controlnets import Steering, steer
 from .drive import Driver, render, steered
 from .loading import Models
 
-_CHUNK = 16
-"""Frames drawn at a time."""
+_CHUNK = 4
+"""Frames drawn at a time: a few pictures of every kind, before they go to the file."""
 
 
 class Guides:
@@ -51,9 +51,10 @@ class Guides:
             self._kinds = tuple(maps.maps)
             frames = np.stack([maps.maps[kind] for kind in self._kinds], axis=1).astype(np.float32, copy=False)
             self._shape = frames.shape[1:]
-            digest.update(frames.tobytes())
+            frames = np.ascontiguousarray(frames)
+            digest.update(frames.data)
             if self._file is not None:
-                self._file.write(frames.tobytes())
+                self._file.write(frames.data)
         self.digest = digest.hexdigest()
 
     def maps(self, frames: Sequence[int]) -> ConditionMaps | None:

@@ -28,7 +28,7 @@ from .controlnets import Steering, resident_controlnets, residuals
 from .denoise import AnchorPath, Progress, _start, _step, latent_shape, make_scheduler
 from .guidance import guide
 from .loading import Models
-from .memory import Frugal, resident
+from .memory import Frugal, give_back, resident
 from .travel import Text, is_guided, text_rows
 
 FeaturesOf = Callable[[Sequence[int]], list[torch.Tensor] | None]
@@ -189,7 +189,9 @@ def denoise_long(
             x = _step(scheduler, fuse(parts, frames, predict), t, x, generators)
             if resume is not None:
                 resume.save(i + 1, x, generators, scheduler)
-    return x if beside else _with_anchor(x, anchor, -1)
+    x = x if beside else _with_anchor(x, anchor, -1)
+    give_back()
+    return x
 
 
 def _with_anchor(x: torch.Tensor, anchor: AnchorPath, step: int) -> torch.Tensor:

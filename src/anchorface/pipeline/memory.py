@@ -5,8 +5,10 @@ together. Attention over frames always sees all frames. The anchor stays exact e
 replayed (see :mod:`.denoise`).
 """
 
+import ctypes
 import gc
 import math
+import sys
 import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -148,6 +150,17 @@ def halving(chunk: int, work: Callable[[int], Result]) -> Result:
                 raise
         _release()
         chunk = max(1, chunk // 2)
+
+
+def give_back() -> None:
+    """Free memory back to the system (Linux with glibc; elsewhere nothing).
+
+    A step of a long clip makes many temporary copies of all its latents; glibc keeps their place, and the decoder's
+    larger blocks do not fit into it.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)
 
 
 def _in_pieces(forward: Callable[..., Any], frugal: Frugal) -> Callable[..., Any]:

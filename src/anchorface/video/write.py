@@ -84,7 +84,9 @@ def _write_mp4(
     with av.open(str(target), "w", format="mp4", container_options={"movflags": "+faststart"}) as container:
         container.metadata["comment"] = provenance.compact(recipe)
         container.metadata["description"] = provenance.sentence(recipe)
-        stream = container.add_stream("libx264", rate=rate, options={"crf": "12", "preset": "slow"})
+        # x264 looks 50 frames ahead with this preset and keeps them: 45 MB more at 512 x 512 than 16 take.
+        options = {"crf": "12", "preset": "slow", "rc-lookahead": "16"}
+        stream = container.add_stream("libx264", rate=rate, options=options)
         stream.width, stream.height, stream.pix_fmt = width + width % 2, height + height % 2, "yuv420p"
         context = stream.codec_context
         # Untagged small video is shown with BT.601 by some players and BT.709 by others: say which it is.
