@@ -45,14 +45,15 @@ class FitOptions:
 
     focal: float | None = None
     """Focal length in pixels when it is known; None: estimated."""
-    focal_prior: float = 1.5
-    """focal_0 as a share of the picture's larger side; 1.5 is a field of view of 37 degrees."""
-    focal_sigma: float = 0.35
-    data: float = 0.05
+    focal_prior: float = 1.75
+    """focal_0 as a share of the picture's larger side; 1.75 is a field of view of 32 degrees."""
+    focal_sigma: float = 0.15
+    """Narrow: landmarks say little of it, and what they seem to say is mostly other faces' proportions."""
+    data: float = 0.02
     """Errors of neighbouring landmarks go together: 400 of them count as much as 400 * 2 * this independent ones."""
     outlier: float = 8.0
     """Geman-McClure's scale, in standard deviations of a landmark."""
-    eyes: float = 12.0
+    eyes: float = 30.0
     """Lids and irises are few and small, but they are what people look at: they count this much more."""
     sparse: float = 0.8
     sparse_eyes: float = 0.1
