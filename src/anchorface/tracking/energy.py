@@ -55,7 +55,7 @@ class FitOptions:
     """Geman-McClure's scale, in standard deviations of a landmark."""
     eyes: float = 30.0
     """Lids and irises are few and small, but they are what people look at: they count this much more."""
-    sparse: float = 0.8
+    sparse: float = 0.4
     sparse_eyes: float = 0.1
     sparse_close: float = 6.0
     """mouthClose undoes jawOpen: at the others' price, an open mouth would be told as an opener jaw, half closed."""
@@ -70,8 +70,8 @@ class FitOptions:
     face_smooth: float = 60.0
     rest_pose: tuple[float, float] = (0.01, 0.001)
     """b of the rest: rotation in rad, translation in metres, per square root of a second; then of the actions."""
-    rest_face: float = 0.03
-    rest_below: tuple[float, float] = (0.025, 0.035)
+    rest_face: float = 0.1
+    rest_below: tuple[float, float] = (0.02, 0.02)
     """Landmarks that moved so far between two frames, in distances of the pupils, half loosen the tie of the pose;
     of the face (after the head's own movement is taken off)."""
     rest_seconds: float = 0.5
