@@ -32,7 +32,8 @@ def seen(angles):
 
 def test_five_points_give_the_pose_back():
     angles = np.array([[0, 0, 0], [35, 0, 0], [0, 15, 0], [0, 0, -20], [-40, -12, 9.0]])
-    np.testing.assert_allclose(five_points.five_point_pose(seen(angles), CAMERA), angles, atol=0.05)
+    # The middle of two corners in the picture is not quite the picture of their middle: 0.1 degrees at 35 of yaw.
+    np.testing.assert_allclose(five_points.five_point_pose(seen(angles), CAMERA), angles, atol=0.15)
 
 
 def test_a_frame_without_a_face_is_not_solved():
