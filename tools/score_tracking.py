@@ -20,6 +20,7 @@ import argparse
 import json
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ from PIL import Image
 from anchorface.control.overlay import overlay
 from anchorface.control.render import project
 from anchorface.conventions import ARKIT_INDEX
-from anchorface.evaluation.control import head_angles
+from anchorface.evaluation.control import correlation, head_angles
 from anchorface.face.model import default_face
 from anchorface.tracking.basis import HELD_OUT
 from anchorface.tracking.detect import MediaPipeDetector
@@ -88,45 +89,65 @@ def jitter(track: FaceTrack) -> float:
     return float(np.sqrt(pixels.var(0).sum(-1).mean()))
 
 
-def score(seen: Sequence[Observed], options: FitOptions | None = None) -> dict[str, float]:
-    """The measures of this module's text but the jitter, over clips."""
-    pose, vertices, held = [], [], []
-    want: dict[str, list[np.ndarray]] = {name: [] for name in CHANNELS}
-    got: dict[str, list[np.ndarray]] = {name: [] for name in CHANNELS}
-    for clip in seen:
-        fit = fitted(clip, options)
-        track = as_track(fit)
-        pose.append(np.abs(head_angles(track) - head_angles(clip.truth)).mean(0))
-        vertices.append(vertex_error(track, clip.truth))
-        held.append(np.nanmedian(fit.error[:, HELD_OUT]))
-        for name, names in CHANNELS.items():
-            if name != "blink" or clip.eyes_visible:
-                want[name].append(channel(clip.truth.expression, names))
-                got[name].append(channel(track.expression, names))
-    yaw, pitch, roll = np.mean(pose, 0)
-    out = {"pose": np.mean(pose), "yaw": yaw, "pitch": pitch, "roll": roll}
-    out["vertices"] = np.median(np.concatenate(vertices))
+@dataclass(frozen=True)
+class Measured:
+    """One clip: errors of the pose [3] in degrees, of vertices [F] in mm, of held-out landmarks; channels [2, F]."""
+
+    pose: np.ndarray
+    vertices: np.ndarray
+    held_out: float
+    channels: Mapping[str, np.ndarray]
+    """Name -> what is true and what was tracked; without blinks behind sunglasses."""
+
+
+def measured(clip: Observed, options: FitOptions | None = None) -> Measured:
+    """The measures of this module's text but the jitter."""
+    fit = fitted(clip, options)
+    track = as_track(fit)
+    pose = np.abs(head_angles(track) - head_angles(clip.truth)).mean(0)
+    channels = {
+        name: np.stack([channel(x.expression, names) for x in (clip.truth, track)])
+        for name, names in CHANNELS.items()
+        if name != "blink" or clip.eyes_visible
+    }
+    held = float(np.nanmedian(fit.error[:, HELD_OUT]))
+    return Measured(pose, vertex_error(track, clip.truth), held, channels)
+
+
+def pooled(clips: Sequence[Measured]) -> dict[str, float]:
+    """Means over clips of the pose, medians of the distances, correlations over all frames."""
+    yaw, pitch, roll = np.mean([clip.pose for clip in clips], 0)
+    out = {"pose": (yaw + pitch + roll) / 3, "yaw": yaw, "pitch": pitch, "roll": roll}
+    out["vertices"] = np.median(np.concatenate([clip.vertices for clip in clips]))
     for name in CHANNELS:
-        if want[name]:
-            out[name] = np.corrcoef(np.concatenate(want[name]), np.concatenate(got[name]))[0, 1]
-    return {name: round(float(value), 4) for name, value in (out | {"held_out": np.median(held)}).items()}
+        pairs = [clip.channels[name] for clip in clips if name in clip.channels]
+        if pairs:
+            out[name] = correlation(*np.concatenate(pairs, 1))
+    return {k: round(float(v), 4) for k, v in (out | {"held_out": np.median([c.held_out for c in clips])}).items()}
+
+
+def score(seen: Sequence[Observed], options: FitOptions | None = None) -> dict[str, float]:
+    """The pooled measures of clips, for tuning."""
+    return pooled([measured(clip, options) for clip in seen])
 
 
 def synthetic(count: int, still: int, cache: Path | None) -> None:
     """Score on synthetic clips."""
-    detector, clips = MediaPipeDetector(), []
+    detector = MediaPipeDetector()
+    clips: list[tuple[Observed, Measured]] = []
     for seed in range(count):
-        clips.append(observe(seed, detector, cache, FRAMES))
-        print(seed, f"gap {clips[-1].gap}", json.dumps(score(clips[-1:])), flush=True)
-    kinds = {"all": clips, "pictures": [c for c in clips if not c.gap], "webcam": [c for c in clips if c.gap]}
-    for kind, some in kinds.items():
-        lost = sum(int((~c.detections.found).sum()) for c in some)
-        hidden = sum(not c.eyes_visible for c in some)
+        seen = observe(seed, detector, cache, FRAMES)
+        clips.append((seen, measured(seen)))
+        print(seed, f"gap {seen.gap}", json.dumps(pooled([clips[-1][1]])), flush=True)
+    for kind, wanted in (("all", (True, False)), ("pictures", (False,)), ("webcam", (True,))):
+        some = [(seen, scores) for seen, scores in clips if (seen.gap > 0) in wanted]
+        lost = sum(int((~seen.detections.found).sum()) for seen, _ in some)
+        hidden = sum(not seen.eyes_visible for seen, _ in some)
         print(f"{kind}: {len(some)} clips, {lost} frames without a face, {hidden} clips with sunglasses")
-        report(score(some))
-    moved = [
-        jitter(as_track(fitted(observe(seed, detector, cache, STILL_FRAMES, still=True)))) for seed in range(still)
-    ]
+        if some:
+            report(pooled([scores for _, scores in some]))
+    standing = [observe(seed, detector, cache, STILL_FRAMES, still=True) for seed in range(still)]
+    moved = [jitter(as_track(fitted(clip))) for clip in standing]
     if moved:
         print("jitter of", still, "standing heads, px:", np.round(moved, 3))
         report({"jitter": float(np.mean(moved))})

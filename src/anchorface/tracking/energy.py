@@ -45,16 +45,17 @@ class FitOptions:
 
     focal: float | None = None
     """Focal length in pixels when it is known; None: estimated."""
-    focal_prior: float = 1.5
-    """focal_0 as a share of the picture's larger side; 1.5 is a field of view of 37 degrees."""
-    focal_sigma: float = 0.35
-    data: float = 0.05
+    focal_prior: float = 1.75
+    """focal_0 as a share of the picture's larger side; 1.75 is a field of view of 32 degrees."""
+    focal_sigma: float = 0.15
+    """Narrow: landmarks say little of it, and what they seem to say is mostly other faces' proportions."""
+    data: float = 0.02
     """Errors of neighbouring landmarks go together: 400 of them count as much as 400 * 2 * this independent ones."""
     outlier: float = 8.0
     """Geman-McClure's scale, in standard deviations of a landmark."""
-    eyes: float = 12.0
+    eyes: float = 30.0
     """Lids and irises are few and small, but they are what people look at: they count this much more."""
-    sparse: float = 0.8
+    sparse: float = 0.4
     sparse_eyes: float = 0.1
     sparse_close: float = 6.0
     """mouthClose undoes jawOpen: at the others' price, an open mouth would be told as an opener jaw, half closed."""
@@ -69,8 +70,8 @@ class FitOptions:
     face_smooth: float = 60.0
     rest_pose: tuple[float, float] = (0.01, 0.001)
     """b of the rest: rotation in rad, translation in metres, per square root of a second; then of the actions."""
-    rest_face: float = 0.03
-    rest_below: tuple[float, float] = (0.025, 0.035)
+    rest_face: float = 0.1
+    rest_below: tuple[float, float] = (0.02, 0.02)
     """Landmarks that moved so far between two frames, in distances of the pupils, half loosen the tie of the pose;
     of the face (after the head's own movement is taken off)."""
     rest_seconds: float = 0.5
