@@ -21,9 +21,9 @@ from anchorface.video.read import resample_times
 
 ROOT = Path(__file__).parents[1]
 PROMPTS = (
-    "a portrait of a young woman with long red hair, smiling, in front of a blue background",
-    "a close-up of a man, bald, with brown skin, in a forest",
-    "a portrait of an old woman with short white hair, on a green background",
+    "a close-up of a young woman with long red hair, pale skin, on a blue background",
+    "a close-up of an old man with a full beard and glasses, with short white hair, in a forest",
+    "a portrait of a woman with curly black hair, dark skin, wearing a yellow sweater, on the beach",
 )
 SIDE = 144
 

@@ -243,6 +243,8 @@ def test_the_record_is_a_recipe(models, maps):
         "cfg": 4.0,
         "negative": "blue",
         "sampler": "ddim",
+        "guide_until": 1.0,
+        "fast": False,
         "width": WIDTH,
         "height": HEIGHT,
     }

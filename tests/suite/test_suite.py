@@ -107,8 +107,8 @@ def test_it_knows_the_words_of_its_world():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         encode(models, PROMPT)
-    for word in vocabulary():
-        pieces = models.pipe.tokenizer(word).input_ids
+    words = vocabulary()
+    for word, pieces in zip(words, models.pipe.tokenizer(words).input_ids, strict=True):
         assert len(pieces) == 3 or "-" in word, f"{word} is not one token"
 
 

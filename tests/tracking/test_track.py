@@ -177,12 +177,15 @@ def test_report_says_what_was_wrong_and_done(pair, detector):
 # --- photos
 
 
-def test_photos_of_any_size_give_one_shape(clip, detector, tmp_path):
+def test_photos_of_any_size_give_one_shape(detector, tmp_path):
+    """Five photos from left to right: the head is nearer to the truth than the mean head is."""
     from PIL import Image
 
     from anchorface.face.model import FaceModel
     from anchorface.tracking.photos import shape_from_photos
 
+    yaw = np.deg2rad([-40, -20, 0, 20, 40])
+    clip = synthetic_clip(SEED, 5, 384, turn=np.stack([0 * yaw, yaw, 0 * yaw], 1))
     for i, frame in enumerate(clip.frames):
         size = 300 + 40 * i
         Image.fromarray(frame).resize((size, size), Image.Resampling.LANCZOS).save(tmp_path / f"{i}.png")
@@ -192,10 +195,11 @@ def test_photos_of_any_size_give_one_shape(clip, detector, tmp_path):
     assert not track.expression.any() and not track.rotation.any()
 
     model = FaceModel()
-    vertices = lambda shape: model.rest(torch.as_tensor(shape, dtype=torch.float32)[None])[0][0].numpy()  # noqa: E731
+    head = model.mean[:, 1].numpy() > -0.09  # photos say nothing of shoulders
+    vertices = lambda shape: model.rest(torch.as_tensor(shape, dtype=torch.float32)[None])[0][0].numpy()[head]  # noqa: E731
     truth, mean = vertices(clip.truth.shape), vertices(np.zeros_like(clip.truth.shape))
     apart = lambda a: np.median(np.linalg.norm(scaled(a, truth) - truth, axis=1))  # noqa: E731
-    assert apart(vertices(track.shape)) < apart(mean)
+    assert apart(vertices(track.shape)) < 0.85 * apart(mean)
 
 
 def scaled(points, like):

@@ -22,7 +22,7 @@ def asked(prompt: str) -> dict[str, str]:
 
     What is not named is not asked for: a prompt without glasses does not ask for none.
     """
-    text, out = " ".join(prompt.lower().split()), {}
+    text, out = re.sub(r"\ban (?=orange )", "a ", " ".join(prompt.lower().split())), {}
     for word, framing in _FRAMING.items():
         if re.match(rf"an? {word} of ", text):
             out["framing"] = framing
