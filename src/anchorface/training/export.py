@@ -3,7 +3,6 @@
 import hashlib
 import json
 import shutil
-from importlib.metadata import version
 from pathlib import Path
 
 import torch
@@ -12,6 +11,7 @@ from transformers import CLIPTextModel, PreTrainedTokenizerBase
 
 from ..control.adapter import KINDS_FILE
 from . import diffusion
+from .finished import write_index
 from .start import STARTED_FROM
 
 CONTROL_KINDS = ("normal", "shaded")
@@ -62,14 +62,7 @@ def export_suite(
     if (folder / "classifier").is_dir():  # the judge is trained apart (training/classifier.py) and stays
         shutil.copytree(folder / "classifier", partial / "classifier")
     diffusion.scheduler().save_pretrained(partial / "scheduler")
-    index = {
-        "_class_name": "AnimateDiffPipeline", "_diffusers_version": version("diffusers"),
-        "feature_extractor": [None, None], "image_encoder": [None, None],
-        "motion_adapter": ["diffusers", "MotionAdapter"], "scheduler": ["diffusers", "DDIMScheduler"],
-        "text_encoder": ["transformers", "CLIPTextModel"], "tokenizer": ["transformers", "CLIPTokenizer"],
-        "unet": ["diffusers", "UNet2DConditionModel"], "vae": ["diffusers", "AutoencoderKL"],
-    }  # fmt: skip
-    (partial / "model_index.json").write_text(json.dumps(index, indent=1) + "\n")
+    write_index(partial)
     about = {"vocabulary": words, "control_maps": CONTROL_KINDS, "defaults": DEFAULTS}
     (partial / "anchorface.json").write_text(json.dumps(about, indent=1) + "\n")
     logs = {}

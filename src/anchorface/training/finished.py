@@ -104,20 +104,25 @@ def write_model(models: Models, folder: Path, recipe: Mapping[str, Any]) -> None
             if told.get("vocabulary") and recipe.get("word"):
                 told["vocabulary"] = [*told["vocabulary"], recipe["word"]]
             (partial / about.name).write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
-        index = {
-            "_class_name": "AnimateDiffPipeline", "_diffusers_version": version("diffusers"),
-            "feature_extractor": [None, None], "image_encoder": [None, None],
-            "motion_adapter": ["diffusers", "MotionAdapter"], "scheduler": ["diffusers", "DDIMScheduler"],
-            "text_encoder": ["transformers", "CLIPTextModel"], "tokenizer": ["transformers", "CLIPTokenizer"],
-            "unet": ["diffusers", "UNet2DConditionModel"], "vae": ["diffusers", "AutoencoderKL"],
-        }  # fmt: skip
-        (partial / "model_index.json").write_text(json.dumps(index, indent=1) + "\n")
+        write_index(partial)
         (partial / RECIPE_FILE).write_text(json.dumps(dict(recipe), indent=2) + "\n", encoding="utf-8")
         if folder.exists():
             shutil.rmtree(folder)
         os.replace(partial, folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def write_index(folder: Path) -> None:
+    """``model_index.json`` of a model folder: which class reads which part."""
+    index = {
+        "_class_name": "AnimateDiffPipeline", "_diffusers_version": version("diffusers"),
+        "feature_extractor": [None, None], "image_encoder": [None, None],
+        "motion_adapter": ["diffusers", "MotionAdapter"], "scheduler": ["diffusers", "DDIMScheduler"],
+        "text_encoder": ["transformers", "CLIPTextModel"], "tokenizer": ["transformers", "CLIPTokenizer"],
+        "unet": ["diffusers", "UNet2DConditionModel"], "vae": ["diffusers", "AutoencoderKL"],
+    }  # fmt: skip
+    (folder / "model_index.json").write_text(json.dumps(index, indent=1) + "\n")
 
 
 def image_unet(unet: UNetMotionModel) -> UNet2DConditionModel:
