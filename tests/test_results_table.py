@@ -28,9 +28,16 @@ def test_pairs_are_the_same_case(tool):
 
 
 def test_trained_arms_where_they_are_given(tool):
-    assert [a.name for a in tool.arms(None, None)] == ["frame by frame", "animatediff", "ghost", "difference 1"]
-    names = [a.name for a in tool.arms(Path("m"), Path("f"))]
-    assert names[4:] == ["trained, MSE", "FAAC", "FAAC + difference 1"]
+    assert [a.name for a in tool.arms(None, None, None)] == ["frame by frame", "animatediff", "ghost", "difference 1"]
+    columns = tool.arms(Path("s"), Path("m"), None)
+    assert [a.name for a in columns[4:]] == ["trained, MSE", "FAAC", "FAAC + difference 1"]
+    assert [a.motion_module for a in columns] == [Path("s")] * 4 + [Path("m"), None, None]
+
+
+def test_prompts_name_the_person_or_the_style(tool):
+    assert tool.word_of("ada") == tool.word_of("ada:0.8") == tool.word_of("x/ada.safetensors:1") == "ada"
+    assert tool.prompts_for("") == tool.PROMPTS and all(" bo" in p for p in tool.prompts_for("bo"))
+    assert all(p.startswith("toon, a ") for p in tool.prompts_for("toon:0.7"))
 
 
 def test_what_a_clip_was_made_from_names_its_file(tool):

@@ -1,11 +1,12 @@
 """The table of docs/results.md: arms against plain AnimateDiff, from the same noise. One resumable command:
 
-    python tools/results_table.py DRIVER.track... --trained-mse FOLDER --trained-faac FOLDER -o table.json
+    python tools/results_table.py DRIVER.track... --trained-mse FOLDER -o table.json
 
 Arms: the bare text-to-image model frame by frame with shared noise; plain AnimateDiff; ghost; the best training-free
-remedy (difference 1); motion modules fine-tuned with plain MSE and with FAAC's loss, ghosted (folders of
-``anchorface train motion``; left out where not given); the last with the remedy. For each person (the model itself, and
-every ``--lora``), prompt, seed and driver, all arms share seed, text-to-image picture and maps.
+remedy (difference 1), all with the stock motion module; ghosted, modules fine-tuned from it with plain MSE (a folder of
+``anchorface train motion``; left out where not given) and with FAAC's loss (the suite's own); the last with the remedy.
+For each person (the model itself, and every ``--lora``: a file, or a shipped character's name), prompt, seed and
+driver, all arms share seed, text-to-image picture and maps. A person's LoRA is judged against pictures of that person.
 
 Every clip's scores go to one JSON below ``--work`` as soon as they are known, so a killed run goes on where it stopped.
 Printed and saved: per score the mean of each arm, and its paired difference to plain AnimateDiff with a bootstrap 95 %
@@ -25,17 +26,18 @@ import numpy as np
 from PIL import Image
 
 from anchorface.config import AnchorOptions, AnimateRequest, ImagineRequest, ModelOptions, SamplingOptions
-from anchorface.errors import MissingExtraError, ModelError, NoFaceError
-from anchorface.evaluation.classifier import load_classifier
-from anchorface.evaluation.identity import RENDERS, FaceEmbedder
-from anchorface.evaluation.protocol import Judges, evaluate_clip
+from anchorface.errors import NoFaceError
+from anchorface.evaluation.protocol import evaluate_clip, find_judges
 from anchorface.evaluation.report import flat
 from anchorface.evaluation.statistics import paired_interval
 from anchorface.motion.edit import resample
 from anchorface.motion.files import load_track
 from anchorface.pipeline.animate import animate, imagine
+from anchorface.pipeline.hashing import sha256
 from anchorface.pipeline.loading import Models, load_models
+from anchorface.suite import suite_folder
 from anchorface.suite.synth.asked import asked
+from anchorface.suite.synth.characters import PERSONS, STYLE, person_picture
 from anchorface.tracking.track import track_frames
 from anchorface.types import FaceTrack
 
@@ -46,6 +48,15 @@ PROMPTS = (
     "a portrait of a woman with a red hat, with blond bob hair, tan skin, in a green sweater, on the beach",
     "a close-up of a middle-aged woman with freckles, with brown pigtails, in a striped blue sweater, in a room",
 )
+PERSON_PROMPTS = (
+    "a close-up of {word}, smiling, on a blue background",
+    "a portrait of {word}, wearing a yellow sweater, in a forest",
+    "a portrait of {word} with glasses, in a red t-shirt, against a brick wall",
+    "a portrait of {word} with a green hat, surprised, on the beach",
+    "a portrait of {word}, in a white suit, in front of a bookshelf",
+)
+REFERENCES = range(1000, 1006)
+"""Numbers of a person's pictures that no training saw."""
 PLAIN = "animatediff"
 
 
@@ -58,12 +69,13 @@ class Arm:
     motion_module: Path | None = None
 
 
-def arms(mse: Path | None, faac: Path | None) -> list[Arm]:
-    """The table's columns, in order; trained ones where their folders are given."""
+def arms(stock: Path | None, mse: Path | None, faac: Path | None) -> list[Arm]:
+    """The table's columns, in order. ``faac`` None: the model's own module; without ``stock`` it is taken for that."""
     ghost, remedy = {"difference": 0.0}, {"difference": 1.0}
-    out = [Arm("frame by frame", None), Arm(PLAIN, {"index": "off"}), Arm("ghost", ghost), Arm("difference 1", remedy)]
+    plain, kept = Arm(PLAIN, {"index": "off"}, stock), Arm("ghost", ghost, stock)
+    out = [Arm("frame by frame", None, stock), plain, kept, Arm("difference 1", remedy, stock)]
     out += [Arm("trained, MSE", ghost, mse)] if mse else []
-    return out + ([Arm("FAAC", ghost, faac), Arm("FAAC + difference 1", remedy, faac)] if faac else [])
+    return out + ([Arm("FAAC", ghost, faac), Arm("FAAC + difference 1", remedy, faac)] if stock or faac else [])
 
 
 def make(
@@ -85,21 +97,6 @@ def tracked(frames: np.ndarray, fps: float) -> FaceTrack | None:
         return track_frames(np.stack(large), fps)[0]
     except NoFaceError:
         return None
-
-
-def find_judges(classifier: Path | None) -> Judges:
-    """The networks that are installed, and why others are not."""
-    absent, model, typical, embedder = {}, None, {}, None
-    try:
-        model, about = load_classifier(classifier)
-        typical = about["typical_distances"]
-    except ModelError as error:
-        absent["classifier"] = str(error)
-    try:
-        embedder = FaceEmbedder()
-    except MissingExtraError as error:
-        absent["identity"] = str(error)
-    return Judges(model, typical, embedder, gap=RENDERS, absent=absent)
 
 
 def table(clips: Sequence[Mapping[str, Any]], against: str = PLAIN) -> dict[str, dict[str, Any]]:
@@ -126,10 +123,24 @@ def table(clips: Sequence[Mapping[str, Any]], against: str = PLAIN) -> dict[str,
     return out
 
 
+def word_of(lora: str) -> str:
+    """What a LoRA file (or name) calls its person or style: its own name."""
+    name, colon, weight = lora.rpartition(":")
+    return Path(name if colon and weight.replace(".", "").isdigit() else lora).stem
+
+
+def prompts_for(lora: str) -> tuple[str, ...]:
+    """The model's own prompts, a person's, or a style's."""
+    word = word_of(lora)
+    if not lora or word == STYLE:
+        return tuple(f"{word}, {prompt}" if lora else prompt for prompt in PROMPTS)
+    return tuple(prompt.format(word=word) for prompt in PERSON_PROMPTS)
+
+
 def cases(args: argparse.Namespace) -> Iterator[tuple[str, str, int, Path]]:
     """LoRA ("" = none), prompt, seed and driver of every case."""
     for lora in ("", *args.lora):
-        for number, prompt in enumerate(PROMPTS[: args.prompts]):
+        for number, prompt in enumerate(prompts_for(lora)[: args.prompts]):
             for seed in args.seeds:
                 yield lora, prompt, seed + 100 * number, args.drivers[(number + seed) % len(args.drivers)]
 
@@ -139,14 +150,22 @@ def key_of(*what: Any) -> str:
     return hashlib.sha256(json.dumps([str(x) for x in what]).encode()).hexdigest()[:16]
 
 
+def content(args: argparse.Namespace) -> str:
+    """Stands for all weights: clips of other ones must not be taken for these."""
+    folders = [args.model or suite_folder(), args.trained_mse, args.trained_faac]
+    files = [path for folder in folders if folder for path in sorted(folder.rglob("*.safetensors"))]
+    return key_of(*(sha256(path) for path in files))
+
+
 def parsed() -> argparse.Namespace:
     """The command line; ``--smoke`` shrinks everything."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("drivers", nargs="+", type=Path)
     parser.add_argument("--model", type=Path)
     parser.add_argument("--lora", action="append", default=[], help="FILE[:WEIGHT], repeatable")
+    parser.add_argument("--stock", type=Path, default=Path("stock"), help="motion module of the untrained arms")
     parser.add_argument("--trained-mse", type=Path)
-    parser.add_argument("--trained-faac", type=Path)
+    parser.add_argument("--trained-faac", type=Path, help="instead of the model's own motion module")
     parser.add_argument("--classifier", type=Path, help="another judge than the shipped one")
     parser.add_argument("--prompts", type=int, default=len(PROMPTS))
     parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1])
@@ -166,12 +185,12 @@ def main() -> None:
     """Make what is missing, score it, gather, print."""
     args = parsed()
     args.work.mkdir(parents=True, exist_ok=True)
-    judges, done = find_judges(args.classifier), []
+    judges, done = find_judges(args.classifier, renders=True), []
     loaded: tuple[Any, Models] | None = None
-    columns = arms(args.trained_mse, args.trained_faac)
+    columns, weights = arms(args.stock, args.trained_mse, args.trained_faac), content(args)
     for arm in columns:
         for lora, prompt, seed, path in cases(args):
-            case = key_of(args.model, lora, prompt, seed, path.name, args.length, args.steps)
+            case = key_of(weights, lora, prompt, seed, path.name, args.length, args.steps)
             file = args.work / f"{case}-{key_of(arm, args.no_track)}.json"
             if not file.exists():
                 which = (arm.motion_module, lora)
@@ -188,8 +207,10 @@ def main() -> None:
                 # The anchor equals the picture by construction: it would flatter every mean.
                 shown = frames if anchor is None else np.delete(frames, anchor, 0)
                 result = None if args.no_track else tracked(frames, 8.0)
+                known = [person_picture(word_of(lora), i)[0] for i in REFERENCES] if word_of(lora) in PERSONS else ()
                 scores = evaluate_clip(
                     case, frames, anchor=k, picture=picture, driver=driver, result=result, judges=judges,
+                    references=known,
                     prompt=prompt, asked=asked(prompt),
                 ).scores  # fmt: skip
                 others = evaluate_clip(case, shown, picture=picture, judges=judges, asked=asked(prompt)).scores

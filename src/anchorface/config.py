@@ -51,7 +51,8 @@ class ModelOptions:
     lora: tuple[str, ...] = ()
     """LoRA files (kohya, diffusers or PEFT keys; motion LoRA too), each FILE or FILE:WEIGHT."""
     motion_module: _Path | None = None
-    """Motion module instead of the folder's: a MotionAdapter folder or an AnimateDiff .safetensors file."""
+    """Motion module instead of the folder's: a MotionAdapter folder or an AnimateDiff .safetensors file; "stock" is the
+    suite's own AnimateDiff, which knows nothing of anchors."""
     control_adapter: _Path | None = None
     """Control adapter instead of the folder's: a T2IAdapter folder with maps.json, as train adapter writes it."""
     device: str = "auto"

@@ -26,6 +26,7 @@ from anchorface.evaluation.classifier import (
     values_seen,
     visible,
 )
+from anchorface.suite.synth.world import COVERS_EARS, HAIR_STYLE
 from anchorface.training.classifier import export
 
 ATTRIBUTES = {"background": ("red", "blue"), "clothes": ("white", "black", "grey"), "glasses": ("none", "glasses")}
@@ -79,8 +80,12 @@ def test_the_file_says_what_it_knows(model, pictures, tmp_path):
 
 def test_what_cannot_be_seen_is_not_judged():
     look = {"glasses": "none", "expression": "neutral", "headwear": "hat", "hair_style": "long", "eyes": "blue",
-            "hair_color": "red", "headwear_color": "red"}  # fmt: skip
-    assert visible(look) == set(look)
+            "hair_color": "red", "headwear_color": "red", "framing": "portrait", "clothes": "red", "garment": "suit",
+            "earrings": "earrings"}  # fmt: skip
+    assert visible(look) == set(look) - {"earrings"} and "earrings" in visible(look | {"hair_style": "bun"})
+    assert set(look) - visible(look | {"framing": "close-up"}) == {"clothes", "garment", "earrings"}
+    assert "eyes" not in visible(look | {"framing": "bust"})
+    assert {s for s in HAIR_STYLE if "earrings" not in visible(look | {"hair_style": s})} == set(COVERS_EARS)
     assert "eyes" not in visible(look | {"glasses": "sunglasses"})
     assert "eyes" not in visible(look | {"expression": "eyes closed"})
     assert not visible(look | {"hair_style": "short"}) & {"hair_style", "hair_color"}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from ..errors import InputError, MissingExtraError, ModelError, NoFaceError
+from ..errors import InputError, NoFaceError
 from ..outputs import atomic_file, check_output
 from .console import closing_line, progress_bar, say
 from .inputs import existing
@@ -67,6 +67,7 @@ def evaluate(
     if json_file is not None:
         json_file = check_output(json_file, (".json",), inputs=[*inputs, output], record=False, option="--json")
 
+    from ..evaluation.protocol import find_judges
     from ..evaluation.report import report_page
     from ..motion.files import load_track
     from ..video import read_clip
@@ -74,7 +75,7 @@ def evaluate(
     wanted = None if driver is None else load_track(driver)
     given = None if picture is None else read_clip(picture, max_frames=1).frames[0]
     photos = () if reference is None else _photos(reference)
-    judges = _judges(clip, needed=classifier != "off")
+    judges = find_judges(clip=clip, classify=classifier != "off")
     with progress_bar("evaluating") as progress:
         done: list[Evaluation] = []
         for i, path in enumerate(clips):
@@ -97,27 +98,6 @@ def _photos(path: Path) -> "tuple[np.ndarray, ...]":
     if not files:
         raise InputError(f"--reference {path}: expected a photo or a folder of {', '.join(_PICTURES)}; found none.")
     return tuple(read_clip(file, max_frames=1).frames[0] for file in files)
-
-
-def _judges(clip: Path | None, *, needed: bool) -> "Judges":
-    """The networks that are there, and why the others are not."""
-    from ..evaluation.classifier import load_classifier
-    from ..evaluation.clip_scores import ClipJudge
-    from ..evaluation.identity import FaceEmbedder
-    from ..evaluation.protocol import Judges
-
-    absent, model, typical, embedder = {}, None, {}, None
-    if needed:
-        try:
-            model, about = load_classifier()
-            typical = about["typical_distances"]
-        except ModelError as error:
-            absent["classifier"] = str(error)
-    try:
-        embedder = FaceEmbedder()
-    except MissingExtraError as error:
-        absent["identity"] = str(error)
-    return Judges(model, typical, embedder, clip=None if clip is None else ClipJudge(clip), absent=absent)
 
 
 def _one(

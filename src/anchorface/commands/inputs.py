@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ..config import ModelOptions
 from ..errors import InputError
+from ..suite import motion_module
 
 TRACK_SUFFIXES: tuple[str, ...] = (".track",)
 
@@ -34,7 +35,7 @@ def check_models(models: ModelOptions) -> Iterator[Path]:
 
     given = (
         ("--model", models.model, CHECKPOINT),
-        ("--motion-module", models.motion_module, MOTION),
+        ("--motion-module", motion_module(models.model, models.motion_module), MOTION),
         ("--vae", models.vae, VAE),
     )
     for option, path, kinds in given:

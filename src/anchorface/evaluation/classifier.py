@@ -24,6 +24,8 @@ FOLDER = Path(__file__).parents[1] / "suite" / "weights" / "classifier"
 WEIGHTS = "model.safetensors"
 SIDE = 128
 """Pictures are brought to this before they are judged."""
+_COVERS_EARS = ("bob", "long", "curly")
+"""The world's COVERS_EARS (suite/synth/world.py), which lies above."""
 
 
 class Sight(NamedTuple):
@@ -167,12 +169,17 @@ def regions_seen(model: Classifier, sight: Sight, height: int, width: int) -> np
 def visible(look: Mapping[str, str]) -> frozenset[str]:
     """Attributes of a labelled picture that can be told from it at all; the others are neither trained nor scored.
 
-    The colour of the eyes behind sunglasses or closed lids; the hair of the bald, and short hair (or none) under a hat
-    or beanie; the colour of headwear that is not there.
+    The colour of the eyes behind sunglasses or closed lids, and in a bust, where an iris has two pixels; the hair of
+    the bald, and short hair (or none) under a hat or beanie; the colour of headwear that is not there; earrings behind
+    hair; what is worn below a close-up.
     """
     hidden = set()
-    if look["glasses"] == "sunglasses" or look["expression"] == "eyes closed":
+    if look["glasses"] == "sunglasses" or look["expression"] == "eyes closed" or look["framing"] == "bust":
         hidden.add("eyes")
+    if look["hair_style"] in _COVERS_EARS:
+        hidden.add("earrings")
+    if look["framing"] == "close-up":
+        hidden |= {"clothes", "garment"}
     covered = look["headwear"] in ("beanie", "hat") and look["hair_style"] in ("bald", "short")
     if covered:
         hidden.add("hair_style")

@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..errors import MissingExtraError, ModelError
 from ..types import FaceTrack
 from . import appearance, coherence, control, fidelity, identity, motion
-from .classifier import Classifier, Sight, look_at, regions_seen
+from .classifier import Classifier, Sight, load_classifier, look_at, regions_seen
 from .clip_scores import ClipJudge
 from .statistics import in_gap_units
 
@@ -31,6 +33,33 @@ class Judges:
     """Mean distance of pictures of the same person and of strangers, in this clip's kind of pictures; None: unknown."""
     clip: ClipJudge | None = None
     absent: Mapping[str, str] = field(default_factory=dict)
+
+
+def find_judges(
+    classifier: Path | None = None, *, clip: Path | None = None, classify: bool = True, renders: bool = False
+) -> Judges:
+    """The networks that are installed, and why others are not.
+
+    Args:
+        classifier: another file than the shipped one's.
+        clip: folder of a transformers CLIP model; none without it.
+        classify: look for a classifier at all.
+        renders: the clips are the synthetic world's, whose gap between persons is known.
+    """
+    absent: dict[str, str] = {}
+    model, typical, embedder = None, {}, None
+    if classify:
+        try:
+            model, about = load_classifier(classifier)
+            typical = about["typical_distances"]
+        except ModelError as error:
+            absent["classifier"] = str(error)
+    try:
+        embedder = identity.FaceEmbedder()
+    except MissingExtraError as error:
+        absent["identity"] = str(error)
+    gap = identity.RENDERS if renders else None
+    return Judges(model, typical, embedder, gap, None if clip is None else ClipJudge(clip), absent)
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ from transformers.utils import logging as transformers_logging
 from ..config import FAST, AnchorOptions, ModelOptions, SamplingOptions
 from ..control.adapter import ControlAdapter, load_adapter
 from ..errors import InputError, ModelError
+from ..suite import motion_module
 from .control_options import parse_controlnets
 from .controlnets import ControlNet, check_controlnets, load_controlnets
 from .folder import NETWORKS, check_folder, load_network, load_plain, load_unet, read_json, weight_files
@@ -133,6 +134,7 @@ def load_models(options: ModelOptions) -> Models:
         ModelError: something is missing, corrupt or does not fit; everything cheap is checked before loading.
         InputError: an option that cannot be used as given.
     """
+    options = dataclasses.replace(options, motion_module=motion_module(options.model, options.motion_module))
     controls = parse_controlnets(options.controlnet)
     source, plan = _open_source(options)
     loras = [parse_lora(text, allow_pickle=options.allow_pickle) for text in options.lora]

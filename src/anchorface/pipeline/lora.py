@@ -21,6 +21,7 @@ import torch
 from torch import nn
 
 from ..errors import ModelError
+from ..suite import characters
 from .formats.compvis import rename_flat, rename_motion
 from .formats.expect import LORA
 from .formats.identify import LORA_KEY
@@ -87,6 +88,8 @@ class _Matrices:
 def parse_lora(text: str, *, allow_pickle: bool = False) -> tuple[Path, float]:
     """``FILE`` or ``FILE:WEIGHT`` -> path and weight (1 when not given). A folder means the LoRA file inside it.
 
+    For a file, a name of the suite's characters does too (:func:`anchorface.suite.characters`).
+
     Raises:
         ModelError: no such file, not a .safetensors file (pickles: only when allowed), or a weight that is no number.
     """
@@ -98,6 +101,8 @@ def parse_lora(text: str, *, allow_pickle: bool = False) -> tuple[Path, float]:
         except ValueError:
             pass  # the colon belongs to the path
     path = Path(text).expanduser()
+    if not path.exists():
+        path = characters().get(text, path)
     if not math.isfinite(weight):
         raise ModelError(f"LoRA {path}: expected a finite weight, got {weight}.")
     if path.is_dir():
@@ -106,7 +111,7 @@ def parse_lora(text: str, *, allow_pickle: bool = False) -> tuple[Path, float]:
             raise ModelError(f"LoRA {path}: a folder without {' or '.join(_IN_FOLDER)}; give the file.")
         path = inside[0]
     if not path.is_file():
-        raise ModelError(f"LoRA {path}: no such file.")
+        raise ModelError(f"LoRA {path}: no such file, nor a shipped character ({', '.join(characters())}).")
     if path.suffix.lower() != ".safetensors" and not (allow_pickle and path.suffix.lower() in SUFFIXES):
         raise ModelError(f"LoRA {path}: only .safetensors is read: other formats can run code.")
     return path, weight

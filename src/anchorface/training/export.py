@@ -11,7 +11,7 @@ from transformers import CLIPTextModel, PreTrainedTokenizerBase
 
 from ..control.adapter import KINDS_FILE
 from . import diffusion
-from .finished import write_index
+from .finished import RECIPE_FILE, write_index
 from .start import STARTED_FROM
 
 CONTROL_KINDS = ("normal", "shaded")
@@ -72,10 +72,7 @@ def export_suite(
             "recipe": [x for x in lines if "stage" in x][-1],
             "last": [x for x in lines if "loss" in x][-1],
         }
-    hashes = {
-        str(p.relative_to(partial)): hashlib.sha256(p.read_bytes()).hexdigest()
-        for p in sorted(partial.rglob("*.safetensors"))
-    }
+    hashes = _hashes(partial)
     manifest = {
         "name": f"anchorface suite {scale}", "licence": "Apache-2.0", "trained_on": "our own synthetic renders only",
         "command": f"python -m anchorface.training.recipe --scale {scale}", "stages": logs, "sha256": hashes,
@@ -86,3 +83,29 @@ def export_suite(
     if folder.exists():
         shutil.rmtree(folder)
     partial.replace(folder)
+
+
+def adopt_motion(stock: Path, trained: Path, output: Path) -> None:
+    """The suite ``stock`` with the motion module ``trained`` (of ``train motion``) as its own, and its old one beside.
+
+    The old one becomes ``stock_motion_adapter``: what ``--motion-module stock`` names.
+    """
+    partial = output.with_name(output.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    shutil.copytree(stock, partial)
+    (partial / "motion_adapter").rename(partial / "stock_motion_adapter")
+    module = diffusion.MotionAdapter.from_pretrained(trained, local_files_only=True)
+    module.half().save_pretrained(partial / "motion_adapter", safe_serialization=True)
+    manifest = json.loads((stock / "manifest.json").read_text())
+    recipe = json.loads((trained / RECIPE_FILE).read_text(encoding="utf-8"))
+    manifest["stages"]["faac"] = {k: v for k, v in recipe.items() if k not in ("data", "models", "clips")}
+    manifest["sha256"] = _hashes(partial)
+    (partial / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
+    shutil.rmtree(output, ignore_errors=True)
+    partial.replace(output)
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    """sha256 of every weight file, by its path in the folder."""
+    files = sorted(folder.rglob("*.safetensors"))
+    return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}

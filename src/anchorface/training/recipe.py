@@ -1,6 +1,7 @@
 """Rebuild the embedded suite, stage by stage: ``python -m anchorface.training.recipe [--scale smoke]``.
 
-Stages, in order: data, autoencoder, latents, text, t2i (with the control adapter), clips, motion, decoder, export.
+Stages, in order: data, autoencoder, latents, text, t2i (with the control adapter), clips, motion (the *stock* module,
+plain AnimateDiff), decoder, faac (the module that ships as default), export.
 Every stage is seeded, resumes where it stopped, and skips itself when finished; the state lives below
 ~/.cache/anchorface-train (``--work``).
 ``--scale smoke`` runs the same code with tiny nets and two steps, for CI.
@@ -16,17 +17,22 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..anchor.ghost import ghost
+from ..config import ModelOptions
 from ..control.adapter import inject
 from ..errors import ModelError
 from ..suite.synth.dataset import make_set, read_set
+from ..suite.synth.domains import GAPS
+from ..suite.synth.folders import read_clips, write_clips
 from ..suite.synth.grammar import vocabulary
 from ..suite.synth.world import Look, draw_look
-from . import autoencoder, diffusion
+from . import autoencoder, diffusion, tasks
 from .critic import Critic, sharpening_loss
+from .export import adopt_motion, export_suite
+from .finished import RECIPE_FILE
 from .holes import hide_features, sight
 from .holes import importance as importance_of
 from .loop import Budget, train
+from .options import MotionTraining
 from .start import start_from
 from .text import Naming, naming_loss, spoken
 from .vocabulary import build_tokenizer
@@ -47,6 +53,7 @@ class Recipe:
     t2i: Budget
     motion: Budget
     decoder: Budget
+    faac: Budget
     variants: int = 4
     """Sentences about each picture."""
     stills_seed: int = 3_000_000_000
@@ -55,12 +62,13 @@ class Recipe:
 
 RECIPES = {
     "v1": Recipe(
-        "v1", 9000, 224,
+        "v1", 8000, 160,
         autoencoder=Budget(steps=3800, batch=16, lr=8e-4, seed=1, ema=0.998),
         text=Budget(steps=500, batch=128, lr=1e-3, seed=5, ema=0.99),
         t2i=Budget(steps=8600, batch=48, lr=7e-4, seed=2, weight_decay=0.01, ema=0.997),
         motion=Budget(steps=2250, batch=2, lr=1e-3, seed=4, ema=0.995),
         decoder=Budget(steps=1000, batch=16, lr=3e-4, seed=6, ema=0.99),
+        faac=Budget(steps=400, batch=2, lr=3e-4, seed=9, ema=0.99),
     ),
     "smoke": Recipe(
         "smoke", 8, 2,
@@ -69,12 +77,13 @@ RECIPES = {
         t2i=Budget(steps=2, batch=2, lr=1e-3),
         motion=Budget(steps=2, batch=1, lr=1e-3),
         decoder=Budget(steps=2, batch=2, lr=1e-3),
+        faac=Budget(steps=2, batch=1, lr=1e-3),
         variants=1,
     ),
 }  # fmt: skip
 SIGHT = 0.5
 """Weight of the U-Net's middle saying what the maps show."""
-STAGES = ("autoencoder", "text", "t2i", "motion", "export")
+STAGES = ("autoencoder", "text", "t2i", "motion", "stock", "export")
 
 
 def pictures_to_tensor(pictures: np.ndarray) -> Tensor:
@@ -124,14 +133,25 @@ class Workshop:
         train(name, model, loss_of, budget, self.work, on_log=log.info)
         torch.save(model.state_dict(), done)
 
-    def data(self, kind: str) -> tuple[np.ndarray, np.ndarray, list[dict]]:
-        """Render (what is missing of) a data set and read it."""
-        r, folder = self.recipe, self.work.parent / "data" / f"{kind}-{self.recipe.scale}"
-        count, seed = (r.stills, r.stills_seed) if kind == "stills" else (r.clips, r.clips_seed)
-        for shard in make_set(kind, folder, count, seed):
-            log.info("%s %s", kind, shard)
-        pictures, maps, records = read_set(folder)
+    def folder(self, kind: str) -> Path:
+        """Where a data set of this scale lies, shared by all work folders beside each other."""
+        return self.work.parent / "data" / f"{kind}-{self.recipe.scale}"
+
+    def data(self) -> tuple[np.ndarray, np.ndarray, list[dict]]:
+        """Render (what is missing of) the stills and read them."""
+        count = self.recipe.stills
+        for shard in make_set("stills", self.folder("stills"), count, self.recipe.stills_seed):
+            log.info("stills %s", shard)
+        pictures, maps, records = read_set(self.folder("stills"))
         return pictures[:count], maps[:count], records[:count]
+
+    def clips(self) -> tuple[np.ndarray, np.ndarray, list[dict]]:
+        """Render (what is missing of) the clips of the *video* domain and read them."""
+        r = self.recipe
+        for number, _ in enumerate(write_clips(self.folder("video"), r.clips, r.clips_seed, gap=GAPS[1])):
+            if number % 20 == 0:
+                log.info("clip %d of %d", number, r.clips)
+        return read_clips(self.folder("video"), r.clips)
 
     def autoencoder(self, pictures: np.ndarray, maps: np.ndarray):
         """Train the autoencoder, then fold the latent statistics into it."""
@@ -256,35 +276,44 @@ class Workshop:
         return unet, adapter
 
     def motion(self, text, unet, adapter, clips: Tensor, maps: np.ndarray, ids: Tensor, empty: Tensor):
-        """Train the motion module on clips [N, F, 8, h, w]: half of them steered by maps, half with a ghosted frame.
+        """Train the motion module on clips [N, F, 8, h, w], half of them steered by maps: plain MSE, nothing ghosted.
 
-        The ghosted frame teaches the others to follow a frame that the module does not touch (method.md section 2).
+        This is the suite's stock AnimateDiff (method.md section 7): it learns the look of its videos too.
         """
         budget = self.recipe.motion
         torch.manual_seed(budget.seed)
         module = diffusion.build_motion_adapter(self.recipe.scale)
         video = diffusion.UNetMotionModel.from_unet2d(unet, module)
         video.freeze_unet2d_params()
-        frames = clips.shape[1]
         importance = importance_of(maps.reshape(-1, *maps.shape[2:])).reshape(*clips.shape[:2], 1, *clips.shape[-2:])
 
         def loss_of(step: int, generator: torch.Generator) -> Tensor:
             pick = torch.randint(len(clips), (budget.batch,), generator=generator)
             words = ids[pick, torch.randint(ids.shape[1], (budget.batch,), generator=generator)].clone()
             words[torch.rand(budget.batch, generator=generator) < 0.1] = empty
-            anchored, steered = torch.rand(2, generator=generator) < 0.5
-            k = int(torch.randint(frames, (1,), generator=generator)) if anchored else None
+            steered = torch.rand(1, generator=generator) < 0.5
             with torch.no_grad():
                 states = text(words).last_hidden_state
                 features = adapter(maps_to_tensor(np.concatenate(maps[pick.numpy()]))) if steered else None
-            with ghost(video, k):
-                return diffusion.motion_loss(
-                    video, inject(video, features), states, clips[pick].transpose(1, 2), importance[pick].flatten(0, 1),
-                    generator, self.alphas, k,
-                )  # fmt: skip
+            return diffusion.motion_loss(
+                video, inject(video, features), states, clips[pick].transpose(1, 2), importance[pick].flatten(0, 1),
+                generator, self.alphas,
+            )  # fmt: skip
 
         self._train("motion", video, loss_of, budget)
         return video.eval().requires_grad_(False)
+
+    def faac(self, stock: Path) -> Path:
+        """Fine-tune the stock module (``anchorface train motion``): inverted anchor, anchor difference loss."""
+        b, small = self.recipe.faac, self.recipe.scale == "smoke"
+        options = MotionTraining(
+            self.folder("video"), ModelOptions(model=stock, device="cpu"), self.work / "faac", steps=b.steps,
+            batch=b.batch, lr=b.lr, ema=b.ema, seed=b.seed, warmup=min(50, b.steps - 1), weighting="v",
+            precision="bf16", inversion_steps=2 if small else 10, checkpoint_seconds=b.checkpoint_seconds,
+        )  # fmt: skip
+        if not (options.output / RECIPE_FILE).exists():
+            tasks.train(options, say=log.info)
+        return options.output
 
 
 def rebuild(recipe: Recipe, work: Path, output: Path, until: str = "export") -> None:
@@ -292,7 +321,7 @@ def rebuild(recipe: Recipe, work: Path, output: Path, until: str = "export") -> 
     shop = Workshop(recipe, work)
     tokenizer = build_tokenizer(vocabulary(), work / "tokenizer")
     empty = tokenizer("", padding="max_length", return_tensors="pt").input_ids[0]
-    pictures, maps, records = shop.data("stills")
+    pictures, maps, records = shop.data()
     vae = shop.autoencoder(pictures, maps)
     if until == "autoencoder":
         return
@@ -306,7 +335,7 @@ def rebuild(recipe: Recipe, work: Path, output: Path, until: str = "export") -> 
     unet, adapter = shop.t2i(text, latents, maps, ids, empty)
     if until == "t2i":
         return
-    clip_pictures, clip_maps, clip_records = shop.data("clips")
+    clip_pictures, clip_maps, clip_records = shop.clips()
     rows = shop.latents(vae, clip_pictures.reshape(-1, *clip_pictures.shape[2:]), "clips")
     clips = rows.reshape(*clip_pictures.shape[:2], *rows.shape[1:])
     clip_ids, _ = sentences(clip_records, tokenizer, recipe.variants)
@@ -314,9 +343,11 @@ def rebuild(recipe: Recipe, work: Path, output: Path, until: str = "export") -> 
     if until == "motion":
         return
     shop.decoder(vae, pictures, maps)
-    from .export import export_suite
-
-    export_suite(output, recipe.scale, vae, text, unet, video, adapter, tokenizer, vocabulary(), work)
+    stock = work / "stock"
+    export_suite(stock, recipe.scale, vae, text, unet, video, adapter, tokenizer, vocabulary(), work)
+    if until == "stock":
+        return
+    adopt_motion(stock, shop.faac(stock), output)
     log.info("written to %s", output)
 
 

@@ -40,7 +40,7 @@ def jittered(expression: np.ndarray, rng: np.random.Generator, amount: float = 0
     h, v = rng.normal(0, 0.35, 2)
     gaze[[14, 13] if h > 0 else [12, 15]] = min(abs(h), 1)  # lookOutLeft + lookInRight, or the other way
     gaze[[16, 17] if v > 0 else [10, 11]] = min(abs(v), 1) * 0.6
-    return np.clip(expression * rng.uniform(0.7, 1.05) + noise + gaze, 0, 1).astype(np.float32)
+    return np.clip(expression * rng.uniform(0.88, 1.1) + noise + gaze, 0, 1).astype(np.float32)
 
 
 def map_channels(vertices: np.ndarray, camera: Camera, head_z: float) -> np.ndarray:

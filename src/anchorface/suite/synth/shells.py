@@ -268,10 +268,10 @@ class Wardrobe:
         """A hoop below each ear lobe."""
         if kind == "none":
             return []
-        radius, angle = rng.uniform(0.010, 0.016), np.arange(20) / 20 * 2 * np.pi
+        radius, angle = rng.uniform(0.016, 0.023), np.arange(20) / 20 * 2 * np.pi
         out = []
         for lobe in self.lobes:
             at = self.canonical[lobe] + [np.sign(self.canonical[lobe, 0]) * 0.004, -radius + 0.003, 0]
             ring = at + radius * np.stack([0.35 * np.sin(angle), np.cos(angle), np.sin(angle)], 1)
-            out.append(self.free(*tube(ring, np.full(20, 0.0023), 6, closed=True), vertices, "jewel"))
+            out.append(self.free(*tube(ring, np.full(20, 0.0036), 6, closed=True), vertices, "jewel"))
         return out

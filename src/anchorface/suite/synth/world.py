@@ -19,6 +19,7 @@ HAIR_COLOR = {
     "grey": (140, 140, 144), "white": (226, 224, 220), "blue": (46, 84, 196), "pink": (226, 116, 164),
 }  # fmt: skip
 HAIR_STYLE = ("bald", "short", "bob", "long", "curly", "bun", "pigtails")
+COVERS_EARS = ("bob", "long", "curly")
 EYE_COLOR = {"brown": (86, 54, 32), "blue": (76, 124, 176), "green": (84, 126, 76)}
 COLORS = {
     "white": (236, 236, 236), "grey": (128, 128, 132), "black": (34, 34, 38), "red": (178, 44, 48),
@@ -36,22 +37,22 @@ SCENES = (
 )  # fmt: skip
 EXPRESSION: dict[str, dict[str, float]] = {
     "neutral": {},
-    "smiling": {"mouthSmile*": 0.9, "cheekSquint*": 0.5, "mouthDimple*": 0.3},
+    "smiling": {"mouthSmile*": 1.0, "cheekSquint*": 0.5, "mouthDimple*": 0.3},
     "laughing": {
         "mouthSmile*": 1.0,
         "cheekSquint*": 0.8,
-        "jawOpen": 0.45,
-        "mouthUpperUp*": 0.4,
-        "eyeSquint*": 0.5,
+        "jawOpen": 0.5,
+        "mouthUpperUp*": 0.5,
+        "eyeSquint*": 0.6,
     },
-    "surprised": {"jawOpen": 0.6, "browInnerUp": 1.0, "browOuterUp*": 1.0, "eyeWide*": 1.0},
-    "angry": {"browDown*": 1.0, "noseSneer*": 0.8, "mouthFrown*": 0.6, "mouthPress*": 0.6, "eyeSquint*": 0.4},
-    "sad": {"browInnerUp": 0.9, "mouthFrown*": 1.0, "mouthShrugLower": 0.6, "eyeLookDown*": 0.4},
+    "surprised": {"jawOpen": 0.5, "mouthFunnel": 0.6, "browInnerUp": 1.0, "browOuterUp*": 1.0, "eyeWide*": 1.0},
+    "angry": {"browDown*": 1.0, "noseSneer*": 1.0, "mouthFrown*": 0.8, "mouthPress*": 0.8, "eyeSquint*": 0.7},
+    "sad": {"browInnerUp": 1.0, "mouthFrown*": 1.0, "mouthShrugLower": 0.8, "eyeLookDown*": 0.5, "eyeBlink*": 0.15},
     "eyes closed": {"eyeBlink*": 1.0},
-    "mouth open": {"jawOpen": 0.7},
+    "mouth open": {"jawOpen": 0.85, "mouthLowerDown*": 0.3},
 }
-AGES = {"young": 0.60, "middle-aged": 0.78, "old": 0.93}
-FRAMING = {"close-up": (0.72, 0.86), "portrait": (0.60, 0.70), "bust": (0.48, 0.56)}
+AGES = {"young": 0.58, "middle-aged": 0.78, "old": 0.97}
+FRAMING = {"close-up": (0.76, 0.88), "portrait": (0.58, 0.67), "bust": (0.44, 0.51)}
 """Height of the head (crown to chin) as a share of the picture's height."""
 HEAD_HEIGHT_METRES = 0.235
 DOMAINS = ("pictures", "video")
@@ -104,7 +105,7 @@ def draw_look(rng: np.random.Generator, domain: str = "pictures") -> Look:
     pick = lambda options, p=None: str(rng.choice(list(options), p=p))  # noqa: E731
     age = pick(AGES, [0.5, 0.25, 0.25])
     old = age == "old"
-    p_color = np.array([1.0, 1.2, 1.0, 0.8, 1.5 if old else 0.4, 1.5 if old else 0.3, 0.5, 0.5])
+    p_color = np.array([1.0, 1.2, 1.0, 0.8, 2.5 if old else 0.4, 2.5 if old else 0.3, 0.5, 0.5])
     gender = pick(["woman", "man"])
     woman = gender == "woman"
     p_style = [0.05, 0.14, 0.19, 0.26, 0.14, 0.12, 0.10] if woman else [0.18, 0.42, 0.04, 0.12, 0.2, 0.04, 0.0]
@@ -122,6 +123,8 @@ def draw_look(rng: np.random.Generator, domain: str = "pictures") -> Look:
     )  # fmt: skip
     if look.headwear in ("beanie", "hat") and look.hair_style in ("bun", "curly"):
         look = replace(look, hair_style="long" if woman else "short")
+    if look.earrings != "none" and look.hair_style in COVERS_EARS and rng.random() < 0.6:
+        look = replace(look, hair_style="bun" if woman and look.headwear not in ("beanie", "hat") else "short")
     if look.glasses == "sunglasses" and look.expression == "eyes closed":
         look = replace(look, expression="neutral")
     if domain == "video":
