@@ -160,3 +160,28 @@ def test_fit_camera_covers_without_stretching():
 def test_impossible_requests_are_refused(kinds, size, message):
     with pytest.raises(InputError, match=message):
         render_maps(track_of(), kinds, *size)
+
+
+def test_large_maps_cast_more_rays_only_where_they_are_needed(monkeypatch):
+    """From LARGE_SIDE on: within 12 of 255 levels of four rays everywhere, nearly all within 1."""
+    from anchorface.control import maps
+
+    kinds = tuple(kind for kind in KINDS if kind not in maps.DRAWN)
+    track = track_of(rotation=(0.1, 0.4, 0), jawOpen=0.4)
+    few = render_maps(track, kinds, 288, 256).maps
+    monkeypatch.setattr(maps, "LARGE_SIDE", 10**6)
+    many = render_maps(track, kinds, 288, 256).maps
+    for kind in kinds:
+        difference = 255 * np.abs(few[kind] - many[kind])
+        assert difference.max() < 12 and (difference > 1).mean() < 0.005, kind
+        assert (few[kind] != many[kind]).any() or kind == "mask_head", kind  # else this tests nothing
+
+
+def test_kinds_that_are_pictures_are_named():
+    from anchorface.control import maps
+
+    view = Camera.from_fov(48, 48, 0.5)
+    data = map_face(default_face())
+    vertices = default_face().mean.numpy() + [0, 0, -0.7]
+    surface = maps.Surface(data, maps.Target(vertices, data.triangles).cast(view), vertices, -0.7, view)
+    assert {kind for kind in KINDS if MAP_KINDS[kind](surface).ndim == 3} == maps.DRAWN

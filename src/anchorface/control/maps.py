@@ -7,7 +7,9 @@ picture [H, W, 3]. The kinds that public ControlNets read are in :mod:`.pictures
 """
 
 import functools
+import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,7 +21,7 @@ from ..face.model import HEAD, FaceModel, default_face
 from ..types import Camera, ConditionMaps, FaceTrack
 from .pictures import NORMAL_BAE_BACKGROUND, depth_midas, lineart, mask_head, normal_bae, softedge
 from .points import mask_face, mediapipe_face, openpose_face
-from .render import Hits, cast, vertex_normals
+from .render import Hits, Target, rays_through, vertex_normals
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,8 @@ class Surface:
     def normals_seen(self) -> np.ndarray:
         """Unit normals [P, 3] in camera axes."""
         n = self.hits.interpolate(self.face.triangles, vertex_normals(self.vertices, self.face.triangles))
-        return n / np.maximum(np.linalg.norm(n, axis=1, keepdims=True), 1e-9)
+        length = np.sqrt(n[:, 0] ** 2 + n[:, 1] ** 2 + n[:, 2] ** 2)
+        return n / np.maximum(length, 1e-9)[:, None]
 
     def normals(self) -> np.ndarray:
         """Unit normals [P, 3] in camera axes; computed once for all kinds."""
@@ -122,6 +125,14 @@ MAP_KINDS: dict[str, Callable[[Surface], np.ndarray]] = {
     "mask_head": mask_head,
 }
 
+DRAWN = frozenset({"openpose_face", "mediapipe_face", "lineart", "softedge", "mask_face"})
+"""Kinds that are a picture [H, W, 3], not colours of hit pixels."""
+
+LARGE_SIDE = 256
+"""Pixels from which on only edges are cast at with more than one ray: the suite's maps are smaller."""
+EDGE = 0.04
+_WORKERS = min(4, os.cpu_count() or 1)
+
 BACKGROUNDS: dict[str, tuple[float, float, float]] = {"normal_bae": NORMAL_BAE_BACKGROUND}
 """Kinds whose background is not black."""
 
@@ -144,18 +155,53 @@ def draw_maps(
 ) -> dict[str, np.ndarray]:
     """Maps {kind: [3, H, W] float32 in 0..1} of one posed face (vertices [V, 3] in camera axes)."""
     data = map_face(face or default_face())
+    target = Target(vertices, data.triangles)
     view = camera.resized(camera.width * supersample, camera.height * supersample)
-    hits = cast(vertices, data.triangles, view)
-    surface = Surface(data, hits, vertices, head_z, view)
-    out = {}
-    for kind in kinds:
-        picture = np.full((view.height, view.width, 3), BACKGROUNDS.get(kind, 0.0), np.float32)
-        if hits.mask.any():
-            drawn = MAP_KINDS[kind](surface)
-            picture[hits.mask if drawn.ndim == 2 else ...] = drawn
+    large = supersample > 1 and min(camera.width, camera.height) >= LARGE_SIDE
+    refined = [kind for kind in kinds if large and kind not in DRAWN]
+    out: dict[str, np.ndarray] = {}
+    if refined:
+        surface = Surface(data, target.cast(camera), vertices, head_z, camera)
+        out = _refined(refined, surface, target, supersample)
+    if len(refined) < len(kinds):
+        surface = Surface(data, target.cast(view), vertices, head_z, view)
         shifts = [(i, j) for i in range(supersample) for j in range(supersample)]
-        small = sum(picture[i::supersample, j::supersample] for i, j in shifts) / np.float32(len(shifts))
-        out[kind] = np.ascontiguousarray(small.transpose(2, 0, 1), np.float32)
+        for kind in kinds:
+            if kind not in out:
+                picture = _picture(kind, surface)
+                out[kind] = sum(picture[i::supersample, j::supersample] for i, j in shifts) / np.float32(len(shifts))
+    return {kind: np.ascontiguousarray(out[kind].transpose(2, 0, 1), np.float32) for kind in kinds}
+
+
+def _picture(kind: str, surface: Surface) -> np.ndarray:
+    """Colours [..., 3] float32 of one kind, of the shape of the surface's hits."""
+    mask = surface.hits.mask
+    picture = np.full((*mask.shape, 3), BACKGROUNDS.get(kind, 0.0), np.float32)
+    if mask.any():
+        drawn = MAP_KINDS[kind](surface)
+        picture[mask if drawn.ndim == 2 else ...] = drawn
+    return picture
+
+
+def _refined(kinds: Sequence[str], surface: Surface, target: Target, supersample: int) -> dict[str, np.ndarray]:
+    """Pictures [H, W, 3] with one ray per pixel, and ``supersample`` ** 2 where neighbours differ (outlines, irises)."""
+    out = {kind: _picture(kind, surface) for kind in kinds}
+    edges = np.zeros(surface.hits.mask.shape, bool)
+    for picture in out.values():
+        for axis in (0, 1):
+            step = np.abs(np.diff(picture, axis=axis)) > EDGE
+            far = step[..., 0] | step[..., 1] | step[..., 2]  # quicker than any() over so short an axis
+            before, after = (slice(None, -1), slice(1, None)) if axis == 0 else (np.s_[:, :-1], np.s_[:, 1:])
+            edges[before] |= far
+            edges[after] |= far
+    row, column = np.nonzero(edges)
+    steps = (np.arange(supersample) + 0.5) / supersample
+    v, u = (a.reshape(1, -1) for a in np.meshgrid(steps, steps, indexing="ij"))
+    rays = rays_through(surface.camera, column[:, None] + u, row[:, None] + v)
+    fine = Surface(surface.face, target.shoot(rays), surface.vertices, surface.head_z, surface.camera)
+    for kind, picture in out.items():
+        colours = _picture(kind, fine)
+        picture[row, column] = sum(colours[:, i] for i in range(colours.shape[1])) / np.float32(colours.shape[1])
     return out
 
 
@@ -182,14 +228,15 @@ def render_maps(
         raise InputError(f"size: condition maps need at least 16 x 16 pixels, got {width} x {height}.")
     camera = fit_camera(track.camera, width, height)
     frames: list[dict[str, np.ndarray]] = []
+    draw = lambda posed, t: draw_maps(posed, camera, float(t[2]), kinds, face=face)  # noqa: E731
     for start in range(0, len(track), 32):  # vertices of a long track would fill memory
         part = slice(start, start + 32)
         chunk = FaceTrack(
             track.shape, track.expression[part], track.rotation[part], track.translation[part],
             track.confidence[part], track.fps, track.camera,
         )  # fmt: skip
-        for vertices, t in zip(track_vertices(chunk, face), chunk.translation, strict=True):
-            frames.append(draw_maps(vertices, camera, float(t[2]), kinds, face=face))
+        with ThreadPoolExecutor(_WORKERS) as pool:  # Embree and NumPy let go of the lock
+            frames += pool.map(draw, track_vertices(chunk, face), chunk.translation)
     return ConditionMaps({kind: np.stack([frame[kind] for frame in frames]) for kind in kinds}, track.fps)
 
 

@@ -9,6 +9,7 @@ from functools import cached_property, lru_cache
 
 import numpy as np
 from embreex import rtcore_scene
+from embreex.rtcore import EmbreeDevice
 from embreex.mesh_construction import TriangleMesh
 
 from ..types import Camera
@@ -51,29 +52,58 @@ class Hits:
 def pixel_rays(camera: Camera) -> np.ndarray:
     """Unnormalised directions [H * W, 3] through the pixel centres, in camera axes, z = -1."""
     u, v = np.meshgrid(np.arange(camera.width) + 0.5, np.arange(camera.height) + 0.5)
-    rays = np.stack([(u - camera.cx) / camera.fx, -(v - camera.cy) / camera.fy, -np.ones_like(u)], -1)
-    return rays.reshape(-1, 3).astype(np.float32)
+    return rays_through(camera, u, v).reshape(-1, 3)
+
+
+def rays_through(camera: Camera, u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """The same [..., 3] through pixels ``u`` (right), ``v`` (down)."""
+    rays = [(u - camera.cx) / camera.fx, -(v - camera.cy) / camera.fy, -np.ones_like(u)]
+    return np.stack(rays, -1).astype(np.float32)
+
+
+@lru_cache(maxsize=1)
+def _device() -> EmbreeDevice:
+    """One for all scenes: making one takes longer than casting at a head."""
+    return EmbreeDevice()
+
+
+class Target:
+    """A mesh (vertices [V, 3] in camera axes, triangles [T, 3]) that rays are cast at."""
+
+    def __init__(self, vertices: np.ndarray, triangles: np.ndarray) -> None:
+        """Builds Embree's search tree."""
+        self.vertices, self.triangles = np.ascontiguousarray(vertices, np.float32), triangles
+        self._scene = rtcore_scene.EmbreeScene(_device())
+        TriangleMesh(self._scene, self.vertices, np.ascontiguousarray(triangles, np.int32))
+
+    def cast(self, camera: Camera) -> Hits:
+        """One ray through the centre of each pixel."""
+        box = _box(self.vertices, self.triangles, camera)
+        triangle = np.full((camera.height, camera.width), -1, np.int32)
+        weights = np.zeros((camera.height, camera.width, 3), np.float32)
+        depth = np.full((camera.height, camera.width), np.inf, np.float32)
+        found = self.shoot(pixel_rays(camera).reshape(camera.height, camera.width, 3)[box])
+        triangle[box], weights[box], depth[box] = found.triangle, found.weights, found.depth
+        return Hits(triangle, weights, depth)
+
+    def shoot(self, rays: np.ndarray) -> Hits:
+        """Rays [..., 3] from the camera, z = -1: what each hits, arrays [...]."""
+        shape, rays = rays.shape[:-1], np.ascontiguousarray(rays.reshape(-1, 3), np.float32)
+        if not len(rays):
+            return Hits(np.full(shape, -1, np.int32), np.zeros((*shape, 3), np.float32), np.zeros(shape, np.float32))
+        hit = self._scene.run(np.zeros_like(rays), rays, output=True)
+        triangle = hit["primID"].astype(np.int32)
+        # Embree: hit = (1 - u - v) a + u b + v c; the ray's z is -1, so its parameter t is the depth.
+        weights = np.empty((len(rays), 3), np.float32)
+        weights[:, 1], weights[:, 2] = hit["u"], hit["v"]
+        weights[:, 0] = 1 - weights[:, 1] - weights[:, 2]
+        depth = np.where(triangle >= 0, hit["tfar"], np.float32(np.inf))
+        return Hits(triangle.reshape(shape), weights.reshape(*shape, 3), depth.reshape(shape))
 
 
 def cast(vertices: np.ndarray, triangles: np.ndarray, camera: Camera) -> Hits:
     """Cast one ray per pixel at the mesh (vertices [V, 3] in camera axes, triangles [T, 3])."""
-    vertices = np.ascontiguousarray(vertices, np.float32)
-    scene = rtcore_scene.EmbreeScene()
-    TriangleMesh(scene, vertices[triangles])
-    box = _box(vertices, triangles, camera)
-    rays = pixel_rays(camera).reshape(camera.height, camera.width, 3)[box]
-    shape, rays = rays.shape[:2], np.ascontiguousarray(rays.reshape(-1, 3))
-    triangle = np.full((camera.height, camera.width), -1, np.int32)
-    weights = np.zeros((camera.height, camera.width, 3), np.float32)
-    depth = np.full((camera.height, camera.width), np.inf, np.float32)
-    if len(rays):
-        hit = scene.run(np.zeros_like(rays), rays, output=True)
-        # Embree: hit = (1 - u - v) a + u b + v c; the ray's z is -1, so its parameter t is the depth.
-        u, v = (hit[k].reshape(shape) for k in "uv")
-        triangle[box] = hit["primID"].reshape(shape)
-        weights[box] = np.stack([1 - u - v, u, v], -1)
-        depth[box] = np.where(triangle[box] >= 0, hit["tfar"].reshape(shape), np.inf)
-    return Hits(triangle, weights, depth)
+    return Target(vertices, triangles).cast(camera)
 
 
 def _box(vertices: np.ndarray, triangles: np.ndarray, camera: Camera) -> tuple[slice, slice]:
