@@ -184,7 +184,7 @@ def _picture(kind: str, surface: Surface) -> np.ndarray:
 
 
 def _refined(kinds: Sequence[str], surface: Surface, target: Target, supersample: int) -> dict[str, np.ndarray]:
-    """Pictures [H, W, 3] with one ray per pixel, and ``supersample`` ** 2 where neighbours differ (outlines, irises)."""
+    """Pictures [H, W, 3]: one ray per pixel, ``supersample`` ** 2 where neighbours differ (outlines, irises)."""
     out = {kind: _picture(kind, surface) for kind in kinds}
     edges = np.zeros(surface.hits.mask.shape, bool)
     for picture in out.values():

@@ -9,8 +9,8 @@ from functools import cached_property, lru_cache
 
 import numpy as np
 from embreex import rtcore_scene
-from embreex.rtcore import EmbreeDevice
 from embreex.mesh_construction import TriangleMesh
+from embreex.rtcore import EmbreeDevice
 
 from ..types import Camera
 
