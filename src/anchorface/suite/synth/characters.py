@@ -1,4 +1,4 @@
-"""The suite's characters: three invented persons and a cartoon style, as pictures to train LoRA and DreamBooth on."""
+"""The suite's characters: four invented persons and a cartoon style, as pictures to train LoRA and DreamBooth on."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,7 +14,7 @@ from .styles import toon
 from .world import EXPRESSION, Look, draw_look, expression_vector
 
 STYLE = "toon"
-_SEED = {"ada": 71, "bo": 72, "cleo": 73}
+_SEED = {"ada": 71, "bo": 72, "cleo": 73, "dov": 74}
 _WHO = {
     "ada": dict(gender="woman", age="young", skin="pale", hair_style="bob", hair_color="red", eyes="green",
                 lips="natural", beard="none", freckles="freckles"),
@@ -22,6 +22,8 @@ _WHO = {
                lips="natural", beard="full beard", freckles="none"),
     "cleo": dict(gender="woman", age="middle-aged", skin="dark", hair_style="curly", hair_color="black", eyes="brown",
                  lips="red", beard="none", freckles="none"),
+    "dov": dict(gender="man", age="young", skin="brown", hair_style="short", hair_color="black", eyes="green",
+                lips="natural", beard="goatee", freckles="none"),
 }  # fmt: skip
 PERSONS = tuple(_WHO)
 
