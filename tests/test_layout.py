@@ -46,6 +46,7 @@ MAY_REACH_UP = {
     ("pipeline.animate", "*"): "the flow as one sentence",
     ("pipeline.loading", "suite"): "where the embedded models lie; suite/__init__.py imports nothing",
     ("pipeline.lora", "suite"): "where the shipped characters lie",
+    ("pipeline.drive", "suite"): "the world's grammar reads a layout from a prompt",
     ("pipeline.anchoring", "video"): "an anchor picture is read from a file",
     ("pipeline.best_of", "video"): "reference photos are read from files",
     ("tracking.track", "video"): "`track_video` starts from a file",

@@ -204,6 +204,8 @@ class ImagineRequest:
     """The strength over the clip, times --control-weight: WEIGHT@FRAME,..., as 0@0,1@12; linear between."""
     control_region: ControlRegion = "all"
     """What the suite's maps steer: all of the face, its pose alone, its upper or its lower half; words say the rest."""
+    layout: bool | None = None
+    """Without a driver: the head's place, shape, expression from the prompt. Default: with the suite, if anchored."""
     output: _Output = Path("out.png")
     """Where to write; the recipe goes beside it as .json."""
 
@@ -249,6 +251,8 @@ class AnimateRequest:
     """The strength over the clip, times --control-weight: WEIGHT@FRAME,..., as 0@0,1@12; linear between."""
     control_region: ControlRegion = "all"
     """What the suite's maps steer: all of the face, its pose alone, its upper or its lower half; words say the rest."""
+    layout: bool | None = None
+    """Without a driver: the head's place, shape, expression from the prompt. Default: with the suite, if anchored."""
     output_fps: float | None = None
     """Frames per second of the file, by interpolation along optical flow: 24, 30. Default: those that were sampled."""
     audio: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from ..config import AnimateRequest, ImagineRequest, SamplingOptions
@@ -84,7 +85,8 @@ def drive(request: Request, models: Models, track: FaceTrack | None, maps: Condi
 
     A track is resampled to ``request.length`` frames at ``request.fps``, or used as it is when no length is
     asked for. Words are played at ``request.fps`` in ``request.length`` frames, or in as many as they need (16 at
-    least, and what the motion module knows at most). Without a driver the clip has ``request.length`` frames, or 16.
+    least, and what the motion module knows at most). Without a driver the clip has ``request.length`` frames, or 16,
+    and follows a layout read from the prompt where :func:`has_layout`.
 
     Raises:
         InputError: the driver cannot be read, or maps and length disagree.
@@ -106,7 +108,7 @@ def drive(request: Request, models: Models, track: FaceTrack | None, maps: Condi
     if track is None and _words(request) is not None:
         return _perform(request, models)
     if track is None:
-        return Driver(None, None, request.length or DEFAULT_FRAMES, float(request.fps))
+        return _undriven(request, models)
     if request.length is not None:
         track = resample(track, request.length, request.fps)
     return Driver(track, None, len(track), float(track.fps))
@@ -162,6 +164,43 @@ def _words(request: Request) -> str | None:
     return request.motion if isinstance(request, AnimateRequest) else None
 
 
+def has_layout(request: Request, models: Models) -> bool:
+    """Whether the prompt says where the head is: as ``request`` wants it, else as the model's folder does.
+
+    A clip without anchor has none by itself: it is stock AnimateDiff.
+
+    Raises:
+        ModelError: a layout is asked for, and the model has no control adapter to follow it with.
+    """
+    if request.layout and models.control is None:
+        raise ModelError(f"layout: {models.folder} has no control_adapter/; leave it out, or give --control-adapter.")
+    if request.layout is not None or models.control is None:
+        return bool(request.layout)
+    anchored = not isinstance(request, AnimateRequest) or request.anchor.resolve(request.length or DEFAULT_FRAMES)
+    return bool(models.info.defaults.get("layout", False)) and anchored is not None
+
+
+def _layout(request: Request, models: Models, frames: int) -> FaceTrack:
+    from ..suite.synth.layout import prompt_track
+
+    shape = next((lora.shape for lora in models.loras if lora.shape is not None), None)
+    return prompt_track(
+        request.prompt, request.sampling.seed, frames, float(request.fps),
+        shape=None if shape is None else np.array(shape), typical=bool(models.loras),
+    )  # fmt: skip
+
+
+def _undriven(request: Request, models: Models) -> Driver:
+    """Nothing to follow, or what the prompt itself says of the face."""
+    frames = request.length or DEFAULT_FRAMES
+    track = None
+    if has_layout(request, models):
+        frame = request.frame if isinstance(request, ImagineRequest) else 0
+        track = _layout(request, models, max(frames, frame + 1))
+        frames = len(track)
+    return Driver(track, None, frames, float(request.fps))
+
+
 def _perform(request: AnimateRequest, models: Models) -> Driver:
     """The words of ``request``, played."""
     frames = request.length
@@ -171,7 +210,8 @@ def _perform(request: AnimateRequest, models: Models) -> Driver:
     timeline = timeline_from_words(request.motion, frames, request.fps)
     for note in timeline.notes:
         warnings.warn(note, UserWarning, stacklevel=1)
-    track = perform(timeline, frames, request.fps, seed=request.sampling.seed)
+    base = _layout(request, models, 1) if has_layout(request, models) else None
+    track = perform(timeline, frames, request.fps, seed=request.sampling.seed, base=base)
     track = replace(track, info={**track.info, "words": request.motion})
     return Driver(track, None, frames, float(request.fps))
 

@@ -58,7 +58,7 @@ class FolderInfo:
     """The words the text encoder was trained on; empty = any word."""
     control_maps: tuple[str, ...] = ()
     defaults: Mapping[str, float] = field(default_factory=dict)
-    """Any of width, height, steps, cfg, anchor_difference."""
+    """Any of width, height, steps, cfg, anchor_difference, layout."""
 
 
 @dataclass(frozen=True)
@@ -223,7 +223,7 @@ def read_info(folder: Path) -> FolderInfo:
         return FolderInfo()
     values = read_json(path)
     defaults = values.get("defaults", {})
-    known = {"width": int, "height": int, "steps": int, "cfg": float, "anchor_difference": float}
+    known = {"width": int, "height": int, "steps": int, "cfg": float, "anchor_difference": float, "layout": bool}
     try:
         return FolderInfo(
             tuple(str(word) for word in values.get("vocabulary", ())),

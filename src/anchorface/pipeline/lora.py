@@ -52,6 +52,8 @@ class Lora:
     """Its keys that are no LoRA's."""
     words: tuple[str, ...] = ()
     """The words that it taught, where its header says so (``anchorface train lora --name``)."""
+    shape: tuple[float, ...] | None = None
+    """The person's face shape [S], where its header says so (``anchorface train lora --shape``)."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +149,7 @@ def apply_loras(
             warnings.warn(f"LoRA {path}: {', '.join(told)}.", stacklevel=2)
         for layer, module in found:
             terms[module].append((weight * layer.scale, _Matrices.read(weights, layer)))
-        applied.append(Lora(path, weight, len(found), sha256(path), unused, foreign, _words(weights)))
+        applied.append(Lora(path, weight, len(found), sha256(path), unused, foreign, _words(weights), _shape(weights)))
     # Only now, when every file has been read and found sound; one layer at a time, since products are large.
     for module, summands in terms.items():
         old = module.weight.detach()
@@ -288,6 +290,15 @@ def _check_sizes(weights: Weights, layer: Layer, module: nn.Module) -> None:
             f"LoRA {weights.path} does not fit this model: {layer.name} has matrices {list(up)} and {list(down)} for "
             f"a layer of {list(want)}. It {weights.identity.sentence}"
         )
+
+
+def _shape(weights: Weights) -> tuple[float, ...] | None:
+    """The person's face shape that a file of ours was given; None where the header does not say."""
+    try:
+        shape = tuple(float(value) for value in json.loads(weights.metadata["anchorface"])["shape"])
+    except (KeyError, ValueError, TypeError, RecursionError):
+        return None
+    return shape if shape and all(map(math.isfinite, shape)) else None
 
 
 def _words(weights: Weights) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from .finished import RECIPE_FILE, write_index
 from .start import STARTED_FROM
 
 CONTROL_KINDS = ("normal", "shaded")
-DEFAULTS = {"width": 128, "height": 128, "steps": 20, "cfg": 4.0, "anchor_difference": 1.0}
+DEFAULTS = {"width": 128, "height": 128, "steps": 20, "cfg": 4.0, "anchor_difference": 1.0, "layout": True}
 
 
 def _pieces(vae, text, unet, video, adapter) -> dict[str, torch.nn.Module]:

@@ -164,6 +164,8 @@ class PictureTraining(TrainOptions):
     """Steps of the warm-up."""
     ema: float = 0.98
     """Decay of the averaged weights, which are what is written."""
+    shape: Annotated[Path | None, tyro.conf.arg(metavar="TRACK")] = None
+    """The person's own face shape (anchorface track PHOTOS --shape-only): kept in the file, for layouts."""
     mirror: bool = True
     """Show half of the pictures mirrored; --no-mirror for faces that are not alike left and right."""
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ..anchor.ghost import ALL, ghost, motion_modules
 from ..config import ImagineRequest, SamplingOptions
+from ..motion.files import load_track
 from ..pipeline.animate import imagine
 from ..pipeline.denoise import latent_shape, make_scheduler
 from ..pipeline.loading import Models, load_models
@@ -107,6 +108,7 @@ def train_pictures(
     if options.smoke:
         options = dataclasses.replace(options, steps=2, warmup=0, **({} if lora else {"prior": min(options.prior, 1)}))
     (check_file if lora else check_folder)(options.output)
+    shape = None if options.shape is None else load_track(options.shape).shape.tolist()
     sources = find_pictures(options.data, options.default_caption)
     accelerator = start(options)
     say = say if accelerator.is_main_process else lambda line: None
@@ -151,7 +153,7 @@ def train_pictures(
     finetune(objective, options, accelerator, fingerprint, on_step=note)
     if accelerator.is_main_process:
         recipe = jsonable({
-            "trained": "LoRA" if lora else "DreamBooth model", "word": options.name,
+            "trained": "LoRA" if lora else "DreamBooth model", "word": options.name, "shape": shape,
             "options": {**_asked(options), "output": options.output.name},
             "model": {"name": folder_name(models.folder, alone=True), "sha256": dict(models.hashes)},
             "pictures": [{"caption": source.caption, "content": content(source.path)} for source in sources],
@@ -184,5 +186,5 @@ def _prior(options: DreamBoothTraining, models: Models, sampling: SamplingOption
 
 def _asked(options: PictureTraining) -> dict[str, Any]:
     """What decides the numbers, without places of this machine."""
-    aside = ("data", "models", "output", "work", "accumulate", "checkpoint_seconds", "dry_run")
+    aside = ("data", "models", "output", "work", "shape", "accumulate", "checkpoint_seconds", "dry_run")
     return {name: value for name, value in dataclasses.asdict(options).items() if name not in aside}

@@ -227,7 +227,7 @@ class Workshop:
         return encoder.eval().requires_grad_(False)
 
     def t2i(self, text, latents: Tensor, maps: np.ndarray, ids: Tensor, empty: Tensor):
-        """Train U-Net and control adapter together: a quarter of the rows with maps, a quarter with features cut out.
+        """Train U-Net and control adapter together: half of the rows with maps, a quarter with features cut out.
 
         One caption in ten is empty. The U-Net's middle also learns to *say* what the maps would show (SIGHT): dense
         supervision of the layout, for nothing, as the renders are labelled. Compare Yu et al. 2024 (REPA), who align
@@ -242,8 +242,8 @@ class Workshop:
         head = nn.Conv2d(unet.config["block_out_channels"][-1], 256, 1)
         model = nn.ModuleDict({"unet": unet, "adapter": adapter, "sight": head})
         importance = importance_of(maps)
-        quarter = -(-budget.batch // 4)
-        shown = min(2 * quarter, budget.batch)
+        whole_maps = -(-budget.batch // 2)
+        shown = min(whole_maps + -(-budget.batch // 4), budget.batch)
         middle: list[Tensor] = []
         watch = unet.up_blocks[0].register_forward_hook(lambda module, inputs, output: middle.append(output))
 
@@ -257,7 +257,7 @@ class Workshop:
             whole = maps[pick.numpy()]
             truth = maps_to_tensor(whole, mirrored.numpy())
             guides = whole[:shown]
-            guides[quarter:] = hide_features(guides[quarter:], generator)
+            guides[whole_maps:] = hide_features(guides[whole_maps:], generator)
             with torch.autocast("cpu", dtype=torch.bfloat16):
                 features = adapter(maps_to_tensor(guides, mirrored[:shown].numpy()))
             features = [torch.cat([f, f.new_zeros(budget.batch - shown, *f.shape[1:])]) for f in features]
@@ -267,7 +267,7 @@ class Workshop:
                 unet, inject(unet, features), states, latents[mirrored.long(), pick], weight, generator, self.alphas
             )
             # Rows that see whole maps could copy them; the others must find out.
-            seen, wanted = head(middle.pop().float())[quarter:], sight(truth)[quarter:]
+            seen, wanted = head(middle.pop().float())[whole_maps:], sight(truth)[whole_maps:]
             return loss + SIGHT * (seen - wanted).pow(2).mean()
 
         self._train("t2i", model, loss_of, budget)
