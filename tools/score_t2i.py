@@ -103,7 +103,9 @@ def faces_found(pictures: np.ndarray) -> float:
     return found / len(pictures)
 
 
-def draw(model: Path | None, texts: Sequence[str], seed: int, steps: int | None = None) -> np.ndarray:
+def draw(
+    model: Path | None, texts: Sequence[str], seed: int, steps: int | None = None, layout: bool | None = None
+) -> np.ndarray:
     """One picture [N, H, W, 3] for each prompt, each with its own seed."""
     from anchorface.pipeline.animate import imagine
     from anchorface.pipeline.loading import load_models
@@ -111,7 +113,7 @@ def draw(model: Path | None, texts: Sequence[str], seed: int, steps: int | None 
     models = load_models(ModelOptions(model=model, device="cpu"))
     made = []
     for i, text in enumerate(texts):
-        request = ImagineRequest(text, sampling=SamplingOptions(seed=seed + i, steps=steps))
+        request = ImagineRequest(text, sampling=SamplingOptions(seed=seed + i, steps=steps), layout=layout)
         made.append(imagine(request, models=models).frames[0])
     return np.stack(made)
 
@@ -123,6 +125,7 @@ def main() -> None:
     parser.add_argument("--classifier", type=Path, help="another judge than the shipped one")
     parser.add_argument("--count", type=int, default=500)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--no-layout", action="store_true", help="the network alone, without the prompt's 3D face")
     parser.add_argument("--steps", type=int, help="of the sampler (default: the model's own)")
     parser.add_argument("--renders", type=Path, default=Path.home() / ".cache" / "anchorface-train/data/stills-v1")
     parser.add_argument("--no-faces", action="store_true", help="leave the detector out")
@@ -131,8 +134,8 @@ def main() -> None:
     args = parser.parse_args()
     judge, about = load_classifier(args.classifier)
     texts, asks = zip(*prompts(args.count), strict=True)
-    pictures = draw(args.model, texts, args.seed, args.steps)
-    out = {"model": str(args.model or "embedded suite"), "prompts": args.count, "seed": args.seed}
+    pictures = draw(args.model, texts, args.seed, args.steps, False if args.no_layout else None)
+    out = {"model": str(args.model or "embedded suite"), "prompts": args.count, "seed": args.seed, "layout": not args.no_layout}
     out |= {"classifier_held_out_accuracy": about["scores"]["mean"]}
     out |= tally(asks, values_seen(judge, look_at(judge, pictures)))
     unseen = [i for i in range(args.count) if i % 3 == 2]

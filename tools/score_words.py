@@ -61,7 +61,7 @@ def main() -> None:
     detector = MediaPipeDetector()
 
     def draw(prompt: str, seed: int) -> np.ndarray:
-        return imagine(ImagineRequest(prompt, sampling=SamplingOptions(seed=seed)), models=models).frames[0]
+        return imagine(ImagineRequest(prompt, sampling=SamplingOptions(seed=seed), layout=False), models=models).frames[0]
 
     rows, tracked, lost = [], {}, 0
     for word in WORDS:

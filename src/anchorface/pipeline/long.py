@@ -28,7 +28,7 @@ from .controlnets import Steering, resident_controlnets, residuals
 from .denoise import AnchorPath, Progress, _start, _step, latent_shape, make_scheduler
 from .guidance import guide
 from .loading import Models
-from .memory import Frugal, give_back, resident
+from .memory import Frugal, give_back, keep_blocks_apart, resident
 from .travel import Text, is_guided, text_rows
 
 FeaturesOf = Callable[[Sequence[int]], list[torch.Tensor] | None]
@@ -146,6 +146,7 @@ def denoise_long(
         resume: where to keep state after every step.
         progress: called after every window.
     """
+    keep_blocks_apart()
     scheduler = make_scheduler(models.scheduler_config, sampling.sampler)
     scheduler.set_timesteps(sampling.steps, device=models.device)
     layout = NoiseLayout(sampling.seed, frames, anchor.index)

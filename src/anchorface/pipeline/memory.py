@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from .loading import Models
 
 Result = TypeVar("Result")
+_M_MMAP_THRESHOLD = -3
+"""Of mallopt(3)."""
 
 
 @dataclass(frozen=True)
@@ -150,6 +152,17 @@ def halving(chunk: int, work: Callable[[int], Result]) -> Result:
                 raise
         _release()
         chunk = max(1, chunk // 2)
+
+
+def keep_blocks_apart() -> None:
+    """From here on every block of 4 MB or more is the system's own, and goes back when it is freed (Linux, glibc).
+
+    glibc raises that size to 32 MB as a program runs; the many copies that a long clip's latents leave in its heap were
+    then half of what 240 frames took more than 32.
+    """
+    set_option = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if set_option is not None:
+        set_option(_M_MMAP_THRESHOLD, 4 << 20)
 
 
 def give_back() -> None:
