@@ -135,8 +135,8 @@ def main() -> None:
     judge, about = load_classifier(args.classifier)
     texts, asks = zip(*prompts(args.count), strict=True)
     pictures = draw(args.model, texts, args.seed, args.steps, False if args.no_layout else None)
-    out = {"model": str(args.model or "embedded suite"), "prompts": args.count, "seed": args.seed, "layout": not args.no_layout}
-    out |= {"classifier_held_out_accuracy": about["scores"]["mean"]}
+    out = {"model": str(args.model or "embedded suite"), "prompts": args.count, "seed": args.seed}
+    out |= {"layout": not args.no_layout, "classifier_held_out_accuracy": about["scores"]["mean"]}
     out |= tally(asks, values_seen(judge, look_at(judge, pictures)))
     unseen = [i for i in range(args.count) if i % 3 == 2]
     if unseen:

@@ -61,7 +61,8 @@ def main() -> None:
     detector = MediaPipeDetector()
 
     def draw(prompt: str, seed: int) -> np.ndarray:
-        return imagine(ImagineRequest(prompt, sampling=SamplingOptions(seed=seed), layout=False), models=models).frames[0]
+        request = ImagineRequest(prompt, sampling=SamplingOptions(seed=seed), layout=False)  # words alone
+        return imagine(request, models=models).frames[0]
 
     rows, tracked, lost = [], {}, 0
     for word in WORDS:
