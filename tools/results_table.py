@@ -173,6 +173,9 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--no-track", action="store_true", help="no control accuracy, no warping error")
     parser.add_argument("--smoke", action="store_true")
+    parser.add_argument(
+        "--part", type=int, nargs=2, default=[0, 1], metavar=("I", "N"), help="every N-th case from I: for N processes"
+    )
     parser.add_argument("--work", type=Path, default=Path.home() / ".cache" / "anchorface-train" / "table")
     parser.add_argument("-o", "--output", type=Path, default=Path("table.json"))
     args = parser.parse_args()
@@ -188,8 +191,9 @@ def main() -> None:
     judges, done = find_judges(args.classifier, renders=True), []
     loaded: tuple[Any, Models] | None = None
     columns, weights = arms(args.stock, args.trained_mse, args.trained_faac), content(args)
+    mine, parts = args.part
     for arm in columns:
-        for lora, prompt, seed, path in cases(args):
+        for lora, prompt, seed, path in list(cases(args))[mine::parts]:
             case = key_of(weights, lora, prompt, seed, path.name, args.length, args.steps)
             file = args.work / f"{case}-{key_of(arm, args.no_track)}.json"
             if not file.exists():

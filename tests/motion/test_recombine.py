@@ -247,3 +247,24 @@ class TestCommand:
         words = [word.format(files) for word in wrong]
         assert main(["recombine", f"{files}/a.track", *words, "-o", f"{files}/out.track"]) == 2
         assert not (files / "out.track").exists()
+
+
+def test_another_head_appears_as_large_and_in_the_same_place():
+    from anchorface.control.maps import render_maps
+    from anchorface.face.model import Labels, default_face
+    from anchorface.motion.recombine import with_shape
+    from anchorface.types import Camera, FaceTrack
+
+    child, man = (default_face().draw_identity(np.random.default_rng(s), Labels(g, a, 0.2, 0.2), 1.0).numpy()
+                  for s, g, a in ((1, 0.0, 0.42), (2, 1.0, 0.6)))  # fmt: skip
+    place = np.array([[0.05, -0.04, -0.9]])
+    track = FaceTrack(child, np.zeros((1, 52)), np.array([[0, 0.2, 0]]), place, np.ones(1), 8.0,
+                      Camera.from_fov(96, 96, 0.5))  # fmt: skip
+    worn = with_shape(track, man)
+    np.testing.assert_allclose(worn.shape, man, atol=1e-6)
+    np.testing.assert_allclose(np.cross(worn.translation, place), 0, atol=1e-6)  # along the line of sight
+    assert np.array_equal(worn.rotation, track.rotation) and np.array_equal(worn.expression, track.expression)
+    area = lambda t: (render_maps(t, ("mask_head",), 96, 96).maps["mask_head"] > 0.5).mean()  # noqa: E731
+    assert abs(area(worn) / area(track) - 1) < 0.06
+    back = with_shape(worn, child)
+    np.testing.assert_allclose(back.translation, track.translation, atol=1e-5)

@@ -87,3 +87,28 @@ def test_words_play_on_the_prompts_head(models):
     own = prompt_track(WORDS.format("calm"), 0, 1, 8.0)
     assert np.array_equal(driver.track.shape, own.shape) and driver.track.camera == own.camera
     assert driver.track.info["words"] == "he nods"
+
+
+def test_a_lora_brings_its_persons_face(models, tmp_path):
+    """To the layout, and to a driver; another LoRA's header that says nonsense changes nothing."""
+    import json
+
+    import torch
+    from safetensors.torch import save_file
+
+    shape = np.linspace(-1, 1, 96)
+    key = "lora_unet_mid_block_attentions_0_transformer_blocks_0_attn1_to_q"
+    width = dict(models.unet.named_parameters())["mid_block.attentions.0.transformer_blocks.0.attn1.to_q.weight"].shape
+    tensors = {f"{key}.lora_down.weight": torch.zeros(2, width[1]), f"{key}.lora_up.weight": torch.zeros(width[0], 2)}
+    for name, told in (("own", shape.tolist()), ("odd", "round"), ("not", [1.0, float("nan")])):
+        save_file(tensors, tmp_path / f"{name}.safetensors", {"anchorface": json.dumps({"word": "x", "shape": told})})
+    driver = prompt_track(WORDS.format("calm"), 9, 4, 8.0)
+    for name in ("own", "odd", "not"):
+        loaded = load_models(ModelOptions(device="cpu", lora=(str(tmp_path / f"{name}.safetensors"),)))
+        loaded = dataclasses.replace(loaded, info=models.info)
+        request = AnimateRequest("a portrait of x")
+        laid, driven = (drive(request, loaded, t, None).track for t in (None, driver))
+        assert (
+            np.allclose(laid.shape, shape, atol=1e-5) == np.allclose(driven.shape, shape, atol=1e-5) == (name == "own")
+        )
+        assert driven.info.get("shape_from") == ("own.safetensors" if name == "own" else None)

@@ -9,9 +9,11 @@ from dataclasses import replace
 from typing import Literal, get_args
 
 import numpy as np
+import torch
 
 from ..conventions import ARKIT_NAMES
 from ..errors import InputError
+from ..face.model import HEAD, default_face
 from ..types import FaceTrack
 from .edit import resample
 
@@ -94,6 +96,19 @@ def recombine(
             values[:, mask] = other.expression[:, mask]
             confidence = np.minimum(confidence, other.confidence)
     return FaceTrack(who, values, rotation, translation, confidence, base.fps, camera, base.info)
+
+
+def with_shape(track: FaceTrack, shape: np.ndarray) -> FaceTrack:
+    """``track`` acted by the person of ``shape`` [S], whose head appears as large, and in the same place, as before."""
+    face = default_face()
+    one, other = (
+        face(torch.as_tensor(np.asarray(s), dtype=torch.float32)[None], torch.zeros(1, 52), torch.zeros(1, 3),
+             torch.zeros(1, 3))[0] for s in (track.shape, shape)
+    )  # fmt: skip
+    on_head = face.skinning[:, HEAD:].sum(1) > 0.5
+    size = [float((v[on_head] - v[on_head].mean(0)).pow(2).sum(1).mean().sqrt()) for v in (one, other)]
+    # Along the line of sight: what is twice as large stands twice as far away.
+    return replace(track, shape=np.asarray(shape), translation=track.translation * (size[1] / size[0]))
 
 
 def _moved_as(where: np.ndarray, movement: np.ndarray) -> np.ndarray:

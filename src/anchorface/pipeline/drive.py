@@ -17,6 +17,7 @@ from ..errors import InputError, ModelError
 from ..motion.edit import resample, trim
 from ..motion.formats import is_motion_file, load_motion
 from ..motion.perform import perform
+from ..motion.recombine import with_shape
 from ..motion.words import timeline_from_words
 from ..types import ConditionMaps, FaceTrack
 from .control_options import parse_schedule, strength
@@ -88,6 +89,9 @@ def drive(request: Request, models: Models, track: FaceTrack | None, maps: Condi
     least, and what the motion module knows at most). Without a driver the clip has ``request.length`` frames, or 16,
     and follows a layout read from the prompt where :func:`has_layout`.
 
+    A LoRA that brings its person's face shape (``train lora --shape``) lends it to the driver, who keeps place and size
+    in the picture.
+
     Raises:
         InputError: the driver cannot be read, or maps and length disagree.
         ModelError: there is neither a control adapter nor a ControlNet to follow a driver with.
@@ -111,6 +115,10 @@ def drive(request: Request, models: Models, track: FaceTrack | None, maps: Condi
         return _undriven(request, models)
     if request.length is not None:
         track = resample(track, request.length, request.fps)
+    own = next((lora for lora in models.loras if lora.shape is not None), None)
+    if own is not None:
+        track = with_shape(track, np.array(own.shape))
+        track = replace(track, info={**track.info, "shape_from": own.path.name})
     return Driver(track, None, len(track), float(track.fps))
 
 
