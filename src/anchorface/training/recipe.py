@@ -68,7 +68,7 @@ RECIPES = {
         t2i=Budget(steps=8600, batch=48, lr=7e-4, seed=2, weight_decay=0.01, ema=0.997),
         motion=Budget(steps=2250, batch=2, lr=1e-3, seed=4, ema=0.995),
         decoder=Budget(steps=1000, batch=16, lr=3e-4, seed=6, ema=0.99),
-        faac=Budget(steps=400, batch=2, lr=3e-4, seed=9, ema=0.99),
+        faac=Budget(steps=150, batch=2, lr=4e-4, seed=9, ema=0.97),
     ),
     "smoke": Recipe(
         "smoke", 8, 2,
@@ -308,8 +308,8 @@ class Workshop:
         b, small = self.recipe.faac, self.recipe.scale == "smoke"
         options = MotionTraining(
             self.folder("video"), ModelOptions(model=stock, device="cpu"), self.work / "faac", steps=b.steps,
-            batch=b.batch, lr=b.lr, ema=b.ema, seed=b.seed, warmup=min(50, b.steps - 1), weighting="v",
-            precision="bf16", inversion_steps=2 if small else 10, checkpoint_seconds=b.checkpoint_seconds,
+            batch=b.batch, lr=b.lr, ema=b.ema, seed=b.seed, warmup=min(20, b.steps - 1), weighting="v",
+            precision="bf16", inversion_steps=2 if small else 6, checkpoint_seconds=b.checkpoint_seconds,
         )  # fmt: skip
         if not (options.output / RECIPE_FILE).exists():
             tasks.train(options, say=log.info)
