@@ -1,7 +1,8 @@
 """README's moving picture: ``python tools/readme_picture.py OUT.webp [--seeds 1 2 3]``.
 
 One row per prompt, all driven by examples/driver.mp4: the driver, the map the model is shown, the text-to-image
-model's picture (the anchor), plain AnimateDiff from the same noise, and the anchored clip.
+model's picture (the anchor), plain AnimateDiff (the suite's stock motion module) from the same noise, and the anchored
+clip. The last row is one of the shipped characters, a LoRA.
 """
 
 import argparse
@@ -21,9 +22,9 @@ from anchorface.video.read import resample_times
 
 ROOT = Path(__file__).parents[1]
 PROMPTS = (
-    "a close-up of a young woman with long red hair, pale skin, on a blue background",
-    "a close-up of an old man with a full beard and glasses, with short white hair, in a forest",
-    "a portrait of a woman with curly black hair, dark skin, wearing a yellow sweater, on the beach",
+    ("a close-up of a young woman with long red hair, pale skin, on a blue background", ()),
+    ("a close-up of an old man with a full beard and glasses, with short white hair, in a forest", ()),
+    ("a portrait of ada, wearing a yellow sweater, on the beach", ("ada",)),
 )
 SIDE = 144
 
@@ -40,14 +41,15 @@ def main() -> None:
     frames, fps, _ = read_driver(args.driver)
     shown = resample_times(np.arange(len(frames)) / fps, 8.0, duration=len(frames) / fps)[: args.frames]
     driver = frames[np.resize(shown, args.frames)]
-    models = load_models(ModelOptions(device="cpu"))
     rows, records = [], []
-    for prompt, seed in zip(PROMPTS, args.seeds, strict=True):
+    for (prompt, lora), seed in zip(PROMPTS, args.seeds, strict=True):
         request = AnimateRequest(prompt, sampling=SamplingOptions(seed=seed), compare=True)
-        clip = animate(request, track=track, models=models)
+        both = [load_models(ModelOptions(lora=lora, motion_module=m, device="cpu")) for m in (None, Path("stock"))]
+        clip, stock = (animate(request, track=track, models=models) for models in both)
         records.append({key: clip.record[key] for key in ("prompt", "sampling", "anchor_index", "model")})
         names = ("shaded", "text_to_image", "animatediff", "anchored")
-        rows.append(np.concatenate([_sized(driver), *(_sized(clip.panels[n]) for n in names)], 2))
+        panels = {**clip.panels, "animatediff": stock.panels["animatediff"]}
+        rows.append(np.concatenate([_sized(driver), *(_sized(panels[n]) for n in names)], 2))
     record = {"command": "tools/readme_picture.py", "rows": records, "columns": ["driver", *names]}
     write_clip(
         Clip(np.concatenate(rows, 1), 8.0, record), args.output, source_type="compositeWithTrainedAlgorithmicMedia"

@@ -64,7 +64,7 @@ def test_the_network(embed):
     from anchorface.suite.synth.dataset import still_sample
     from anchorface.suite.synth.world import Look
 
-    plain = dict(expression="neutral", lips="natural", framing="close-up", age="young")
+    plain = dict(expression="neutral", lips="natural", framing="portrait", age="young")
     woman = Look("woman", skin="pale", hair_style="long", hair_color="red", eyes="blue", clothes="blue",
                  background="grey", **plain)  # fmt: skip
     man = Look("man", skin="dark", hair_style="bald", hair_color="black", eyes="brown", clothes="white",

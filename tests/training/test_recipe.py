@@ -37,7 +37,7 @@ def test_manifest_names_every_weight_file(smoke_suite):
     manifest = json.loads((smoke_suite / "manifest.json").read_text())
     files = {str(p.relative_to(smoke_suite)) for p in smoke_suite.rglob("*.safetensors")}
     assert files == set(manifest["sha256"])
-    assert set(manifest["stages"]) == {"autoencoder", "text", "t2i", "motion", "decoder"}
+    assert set(manifest["stages"]) == {"autoencoder", "text", "t2i", "motion", "decoder", "faac"}
 
 
 @pytest.mark.slow
@@ -68,7 +68,7 @@ def test_a_run_starts_from_a_finished_suite(smoke_suite, tmp_path):
     still = {n: replace(getattr(recipe, n), steps=1, lr=0.0) for n in ("t2i", "motion")}
     (tmp_path / "data").symlink_to(smoke_suite.parent.parent / "data")
     rebuild(replace(recipe, **still), work, work / "suite")
-    for piece in ("unet", "text_encoder", "motion_adapter", "control_adapter"):
+    for piece in ("unet", "text_encoder", "stock_motion_adapter", "control_adapter"):
         one, two = (load_file(next((f / piece).glob("*.safetensors"))) for f in (smoke_suite, work / "suite"))
         assert all(np.array_equal(one[k], two[k]) for k in one), piece
     before, after = (json.loads((f / "manifest.json").read_text()) for f in (smoke_suite, work / "suite"))

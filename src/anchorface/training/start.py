@@ -33,7 +33,10 @@ def start_from(folder: Path, work: Path) -> None:
         text = CLIPTextModel.from_pretrained(folder / "text_encoder", local_files_only=True)
         unet = UNet2DConditionModel.from_pretrained(folder / "unet", local_files_only=True)
         adapter = T2IAdapter.from_pretrained(folder / "control_adapter", local_files_only=True)
-        motion = MotionAdapter.from_pretrained(folder / "motion_adapter", local_files_only=True)
+        stock = folder / "stock_motion_adapter"  # where there is one, motion_adapter was fine-tuned from it
+        motion = MotionAdapter.from_pretrained(
+            stock if stock.is_dir() else folder / "motion_adapter", local_files_only=True
+        )
         known = CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True).get_vocab()
     except (OSError, ValueError) as error:
         raise ModelError(f"{folder}: is not a suite to start from ({error}).") from error
