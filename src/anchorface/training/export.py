@@ -11,7 +11,7 @@ from transformers import CLIPTextModel, PreTrainedTokenizerBase
 
 from ..control.adapter import KINDS_FILE
 from . import diffusion
-from .finished import RECIPE_FILE, write_index
+from .finished import RECIPE_FILE, forget_places, write_index
 from .start import STARTED_FROM
 
 CONTROL_KINDS = ("normal", "shaded")
@@ -96,6 +96,7 @@ def adopt_motion(stock: Path, trained: Path, output: Path) -> None:
     (partial / "motion_adapter").rename(partial / "stock_motion_adapter")
     module = diffusion.MotionAdapter.from_pretrained(trained, local_files_only=True)
     module.half().save_pretrained(partial / "motion_adapter", safe_serialization=True)
+    forget_places(partial)
     manifest = json.loads((stock / "manifest.json").read_text())
     recipe = json.loads((trained / RECIPE_FILE).read_text(encoding="utf-8"))
     manifest["stages"]["faac"] = {k: v for k, v in recipe.items() if k not in ("data", "models", "clips")}

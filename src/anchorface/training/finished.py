@@ -105,12 +105,21 @@ def write_model(models: Models, folder: Path, recipe: Mapping[str, Any]) -> None
                 told["vocabulary"] = [*told["vocabulary"], recipe["word"]]
             (partial / about.name).write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
         write_index(partial)
+        forget_places(partial)
         (partial / RECIPE_FILE).write_text(json.dumps(dict(recipe), indent=2) + "\n", encoding="utf-8")
         if folder.exists():
             shutil.rmtree(folder)
         os.replace(partial, folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def forget_places(folder: Path) -> None:
+    """Take out of the configurations below ``folder`` where on this machine their networks were read."""
+    for path in folder.rglob("config.json"):
+        config = json.loads(path.read_text(encoding="utf-8"))
+        if config.pop("_name_or_path", None) is not None:
+            path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def write_index(folder: Path) -> None:
@@ -158,6 +167,7 @@ def _write(folder: Path, recipe: Mapping[str, Any], save: Callable[[Path], None]
     shutil.rmtree(partial, ignore_errors=True)
     try:
         save(partial)
+        forget_places(partial)
         weights = partial / _WEIGHTS
         # diffusers writes no metadata of ours; readers of its files want "format".
         save_file(load_file(weights), weights, metadata={"format": "pt", "anchorface": json.dumps(recipe)})
